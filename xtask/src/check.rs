@@ -13,6 +13,7 @@ mod forges;
 mod interface;
 mod licences;
 mod lines;
+mod macos;
 mod names;
 mod paths;
 mod programs;
@@ -73,6 +74,8 @@ enum CheckName {
     Changelog,
     /// The documentation builds without a warning
     Docs,
+    /// The program compiles for macOS (needs Rust's target, and a C compiler from PyPI; gets them if missing)
+    Macos,
 }
 
 /// Runs one check, or all. Returns `false` if a check found a problem.
@@ -119,5 +122,6 @@ fn run_check(check: CheckName, root: &Path, options: &Options) -> Result<CheckRe
         CheckName::Words => words::check(root),
         CheckName::Changelog => changelog::check(root),
         CheckName::Docs => docs::check(root),
+        CheckName::Macos => macos::check(root),
     }
 }

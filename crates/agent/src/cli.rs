@@ -346,11 +346,7 @@ fn run_end(result: CommandResult<CliStream>) -> AgentRunEnd {
 /// Returns a random token in hexadecimal that cannot be guessed.
 fn random_token() -> std::io::Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
-    let mut filled = 0;
-    while filled < TOKEN_BYTES {
-        let rest = bytes.get_mut(filled..).unwrap_or_default();
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
-    }
+    getrandom::fill(&mut bytes)?;
     Ok(hex::encode(bytes))
 }
 

@@ -1,15 +1,14 @@
 //! Runs one command in the sandbox, bounded in time, in output, and in bytes written.
 
 use std::ops::{Deref, DerefMut};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use truing_system::ProcessHandle;
 
 use crate::sandbox::{
     HELPER_FAILED_EXIT_CODE, HELPER_MESSAGE_PREFIX, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob,
@@ -26,7 +25,7 @@ pub(crate) const MAX_STREAM_BYTES: usize = 16 << 20;
 /// Maximum time to wait until all processes of a killed command have exited.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time for which a thread waits until a dropped job has been killed.
-const DROP_TIMEOUT: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+const DROP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 64 << 10;
 
@@ -190,14 +189,12 @@ impl Drop for JobProcess {
         let process_id = self.0.id().and_then(|id| i32::try_from(id).ok());
         let Some(outer_helper) = process_id.and_then(Pid::from_raw) else { return };
         let inner_helpers = children_of(outer_helper);
-        let exits: Vec<OwnedFd> = inner_helpers
-            .into_iter()
-            .filter_map(|helper| pidfd_open(helper, PidfdFlags::empty()).ok())
-            .collect();
-        // The errors are ignored, because the processes may have just exited.
+        let exits: Vec<ProcessHandle> =
+            inner_helpers.into_iter().filter_map(|helper| ProcessHandle::open(helper).ok()).collect();
+        // The error is ignored, because the process may have just exited.
         let _ = self.0.start_kill();
         for exit in exits {
-            let _ = poll(&mut [PollFd::new(&exit, PollFlags::IN)], Some(&DROP_TIMEOUT));
+            exit.wait_for_exit(Some(DROP_TIMEOUT));
         }
     }
 }

@@ -12,50 +12,87 @@
 //! ([`ReadAccess`]).
 //!
 //! Some machines forbid namespaces. There, Landlock, seccomp and the `mediator` enforce the same properties:
-//! [`SandboxLevel`] is the level that was reached, and [`check`] tests that escapes are impossible.
+//! [`SandboxLevel`] is the level that was reached, and [`check_escapes`] tests that escapes are impossible.
+//!
+//! Only Linux has the sandbox. On other systems, the level is [`SandboxLevel::None`], and no job starts
+//! (`unsupported`).
 
-pub mod check;
+#[cfg(target_os = "linux")]
+mod check;
+#[cfg(target_os = "linux")]
 mod enter;
+mod escape;
+#[cfg(target_os = "linux")]
 mod filter;
+#[cfg(target_os = "linux")]
 mod git_folder;
 mod job;
+#[cfg(target_os = "linux")]
 mod landlock_rules;
+#[cfg(target_os = "linux")]
 mod limits;
+#[cfg(target_os = "linux")]
 mod listening;
+#[cfg(target_os = "linux")]
 mod loopback;
+#[cfg(target_os = "linux")]
 mod machine_code;
+#[cfg(target_os = "linux")]
 mod mediator;
+#[cfg(target_os = "linux")]
 mod mounts;
+#[cfg(target_os = "linux")]
 pub mod objects;
+#[cfg(target_os = "linux")]
 mod open_files;
+#[cfg(target_os = "linux")]
 mod probe;
+#[cfg(target_os = "linux")]
 mod processes;
 pub mod property;
 mod read_only;
+#[cfg(target_os = "linux")]
 mod reading;
+#[cfg(target_os = "linux")]
 mod smaps;
+mod system_paths;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+#[cfg(target_os = "linux")]
 mod watch;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-pub(crate) use enter::SYSTEM_PATH;
+#[cfg(target_os = "linux")]
+pub use check::{check_escapes, check_escapes_with_landlock};
+pub use escape::{EscapeCheck, EscapeProbe};
 pub(crate) use job::HELPER_MESSAGE_PREFIX;
 pub use job::{
-    BUILD_FOLDER, HELPER_NAME, JobCommand, JobFolders, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE,
-    SandboxJob,
+    BUILD_FOLDER, CHECK_INTERVAL as WATCH_PERIOD, HELPER_NAME, JobCommand, JobFolders, JobLimits,
+    LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROXY_VARIABLES, SandboxJob,
 };
-pub use limits::JobLimits;
-pub use listening::{PROXY_VARIABLES, SocketHandoff};
-pub(crate) use mounts::READABLE_SYSTEM_PATHS;
-pub use probe::EscapeProbe;
+#[cfg(target_os = "linux")]
+pub use listening::SocketHandoff;
+#[cfg(target_os = "linux")]
 pub(crate) use processes::children_of;
 pub use read_only::{READER_MEMORY_BYTES, ReadAccess};
+pub(crate) use system_paths::{READABLE_SYSTEM_PATHS, SYSTEM_PATH};
 pub use truing_core::sandbox::{SandboxLevel, SandboxLimit};
-pub use watch::CHECK_INTERVAL as WATCH_PERIOD;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unsupported::children_of;
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::{SocketHandoff, check_escapes, exceeded_limit};
+#[cfg(target_os = "linux")]
+pub use watch::exceeded_limit;
 
-use job::{HelperStage, PROGRAM_PATH_IN_SANDBOX, THIS_PROGRAM, helper_command};
+use job::{HelperStage, print_error};
+#[cfg(target_os = "linux")]
+use job::{THIS_PROGRAM, helper_command};
+#[cfg(target_os = "linux")]
+use mounts::PROGRAM_PATH_IN_SANDBOX;
 
 /// Exit code of the helper if the helper itself failed. `timeout` and `env` use the same code.
 pub const HELPER_FAILED_EXIT_CODE: u8 = 125;
@@ -94,7 +131,7 @@ impl SandboxJob {
     pub fn new(level: SandboxLevel, tree: &Path, run: JobCommand) -> Result<Self, SandboxError> {
         let no = |reason: String| SandboxError::Tree { path: tree.to_owned(), reason };
         let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
-        if mounts::touches_system_folder(&tree) {
+        if system_paths::touches_system_folder(&tree) {
             return Err(no("it is, contains or is inside a system folder".to_owned()));
         }
         Ok(Self {
@@ -129,22 +166,31 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let code = match HelperStage::from_arguments(stage) {
-        Some(HelperStage::OuterHelper { job, parent }) => enter::run_outer_helper(&job, parent),
-        Some(HelperStage::InnerHelper { job, watcher_pid: outside }) => {
-            enter::run_inner_helper(&job, outside)
-        }
-        Some(HelperStage::Probe(probe)) => Ok(probe.run_to_exit_code()),
-        Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.run_to_exit_code()),
-        None => Err(std::io::Error::other("only truing itself may start this helper")),
+        Some(stage) => stage.run(),
+        None => Err(io::Error::other("only truing itself may start this helper")),
     };
     Some(ExitCode::from(code.unwrap_or_else(|error| {
-        enter::print_error(&error);
+        print_error(&error);
         HELPER_FAILED_EXIT_CODE
     })))
 }
 
+#[cfg(target_os = "linux")]
+impl HelperStage {
+    /// Runs the stage, and returns the helper's exit code.
+    fn run(self) -> io::Result<u8> {
+        match self {
+            Self::OuterHelper { job, parent } => enter::run_outer_helper(&job, parent),
+            Self::InnerHelper { job, watcher_pid } => enter::run_inner_helper(&job, watcher_pid),
+            Self::Probe(probe) => Ok(probe.run_to_exit_code()),
+            Self::Reading { reading, probe } => reading.confine().map(|_| probe.run_to_exit_code()),
+        }
+    }
+}
+
 /// Returns the strongest sandbox that this machine allows. To test a level, this function runs a command that
-/// does nothing in a sandbox of this level, with `folder` as its tree. The folder must be empty.
+/// does nothing in a sandbox of this level, with `folder` as its tree. The folder must be empty. On other
+/// systems than Linux, no level works.
 pub fn detect_level(folder: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, folder, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
@@ -155,20 +201,6 @@ pub fn detect_level(folder: &Path) -> SandboxLevel {
         ended.success().then_some(*level)
     };
     [SandboxLevel::Full, SandboxLevel::Landlock].iter().find_map(works).unwrap_or(SandboxLevel::None)
-}
-
-/// Returns the limit for which a job was killed, with the measured value (`130 MiB of 64 MiB`). Returns
-/// `None` if the job was not killed for a limit. The limit and the value are read from the helper's exit code
-/// and the end of its error stream. A program inside the sandbox can forge this report, but the forged report
-/// affects only the program's own job.
-pub fn exceeded_limit(code: Option<i32>, stderr: &[u8]) -> Option<(SandboxLimit, String)> {
-    if code != Some(i32::from(LIMIT_EXCEEDED_EXIT_CODE)) {
-        return None;
-    }
-    let errors = String::from_utf8_lossy(stderr);
-    let (_, line) = errors.trim_end().rsplit_once(HELPER_MESSAGE_PREFIX)?;
-    let (bound, seen) = watch::parse_exceeded(line)?;
-    Some((bound, seen.to_owned()))
 }
 
 /// Returns `actual_level` if it is at least `required_level`.

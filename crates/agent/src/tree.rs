@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat,
-    renameat, statat, unlinkat,
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, RawMode, Stat, Uid, fchmod, fchown, fstat, fsync, mkdirat,
+    openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -21,8 +21,8 @@ use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 /// is complete. If the machine stops earlier, the temporary file remains and `git status` lists it.
 const TEMPORARY_FILE_PREFIX: &str = ".truing-fix-";
 /// Mode of new files, before the process's umask; the next constant is the mode of new folders.
-const NEW_FILE_MODE: u32 = 0o666;
-const NEW_FOLDER_MODE: u32 = 0o777;
+const NEW_FILE_MODE: RawMode = 0o666;
+const NEW_FOLDER_MODE: RawMode = 0o777;
 
 /// The reason that a file stays unchanged.
 #[derive(Debug, thiserror::Error)]

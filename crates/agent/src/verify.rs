@@ -10,7 +10,7 @@
 // long: set-ups, checks and single commands share one function that runs and measures a command.
 
 mod cache;
-mod copy;
+pub(crate) mod copy;
 mod key;
 mod registry;
 pub(crate) mod usage;
@@ -36,8 +36,6 @@ use crate::sandbox::{
 };
 use cache::{LockedFolder, SetupCacheEntry, WorkPlace};
 use usage::{DiskUsage, ExceededDiskLimit};
-
-pub(crate) use copy::make_accessible;
 
 pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::affects_setup;

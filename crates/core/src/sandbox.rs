@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLevel {
     /// The process has only resource limits and, if it is a reader process, a system call filter. Access to
-    /// files is not restricted.
+    /// files is not restricted. On other systems than Linux, the process has no restrictions at all.
     None,
     /// Landlock, seccomp and a process outside the sandbox restrict the process. The process has no
     /// namespaces of its own, so it uses the file system and the network of the machine.

@@ -10,8 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-#[cfg(target_os = "linux")]
-use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::secret::SecretString;
@@ -121,7 +119,7 @@ impl Git {
         let program = find_program(&options.program, &options.search_path)?;
         let path = options.search_path.path_variable();
         private::remove_stale_folders(&options.temp_folder);
-        private::remove_stale_folders(Path::new(private::SHARED_MEMORY_FOLDER));
+        truing_system::shared_memory_folder().into_iter().for_each(private::remove_stale_folders);
         let home = create_private_folder(&options.temp_folder)?;
         let git = Self {
             inner: Arc::new(GitInner {
@@ -388,7 +386,10 @@ impl GitCommand {
             command.spawn().map_err(|source| GitError::NoGit { program: inner.program.clone(), source })?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(id) = group {
-            limit_memory(id, self.git.limits().memory_bytes);
+            // Packs are mapped files, so they may be larger. The call fails if our own limit, which the child
+            // inherits, is already lower.
+            let bytes = self.git.limits().memory_bytes;
+            let _ = truing_system::limit_data(id, bytes, bytes);
         }
         Ok(GitProcess {
             name: self.subcommand,
@@ -401,18 +402,6 @@ impl GitCommand {
         })
     }
 }
-
-/// Sets a kernel limit on the memory of a new process and of its children. Mapped files do not count towards
-/// the limit, because packs may be larger.
-#[cfg(target_os = "linux")]
-fn limit_memory(id: Pid, bytes: u64) {
-    let bound = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    // This call fails if our own limit, which the child inherits, is already lower.
-    let _ = prlimit(Some(id), Resource::Data, bound);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn limit_memory(_: Pid, _: u64) {}
 
 /// The end of a call's standard error.
 pub(crate) struct GitStderr {

@@ -6,16 +6,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, FsWord, Mode, OFlags, flock, fstat, open, statfs};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
 /// Prefix of the names of private folders.
 const FOLDER_NAME_PREFIX: &str = "truing-git-";
-/// Folder of the system's shared memory.
-pub(crate) const SHARED_MEMORY_FOLDER: &str = "/dev/shm";
-/// Magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
-const TMPFS: FsWord = 0x0102_1994;
 /// Maximum bytes of files that are kept in memory.
 const MAX_IN_MEMORY_BYTES: u64 = 64 << 20;
 /// Minimum free space of the shared memory in bytes, because other programs use the shared memory too.
@@ -70,8 +66,11 @@ impl PrivateFolder {
     /// `temp`.
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
-        let memory = Path::new(SHARED_MEMORY_FOLDER);
-        if !is_chosen && fits_in_memory(sizes) && has_free_memory(memory) {
+        if let Some(memory) = truing_system::shared_memory_folder()
+            && !is_chosen
+            && fits_in_memory(sizes)
+            && truing_system::has_free_memory(memory, MIN_FREE_MEMORY_BYTES)
+        {
             // If the folder in memory is not writable, `temp` is used.
             return Self::new_in(memory).or_else(|_| Self::new_in(temp));
         }
@@ -94,14 +93,6 @@ impl Drop for PrivateFolder {
 fn fits_in_memory(sizes: impl Iterator<Item = u64>) -> bool {
     sizes.map(|size| size.div_ceil(PAGE_BYTES).max(1).saturating_mul(PAGE_BYTES)).fold(0, u64::saturating_add)
         <= MAX_IN_MEMORY_BYTES
-}
-
-/// Returns true if this folder is in memory and has enough free space.
-fn has_free_memory(memory: &Path) -> bool {
-    statfs(memory).is_ok_and(|found| {
-        let block = u64::try_from(found.f_bsize).unwrap_or_default();
-        found.f_type == TMPFS && found.f_bavail.saturating_mul(block) >= MIN_FREE_MEMORY_BYTES
-    })
 }
 
 /// Removes a folder, even if its owner lacks permissions for folders in it. Links are not followed.
@@ -183,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn few_and_small_files_fit_into_memory_and_a_disk_is_none() {
+    fn few_and_small_files_fit_into_memory_unless_a_folder_is_chosen() {
         assert!(
             fits_in_memory([MAX_IN_MEMORY_BYTES].into_iter())
                 && !fits_in_memory([MAX_IN_MEMORY_BYTES, 0].into_iter())
@@ -194,7 +185,6 @@ mod tests {
                 && !fits_in_memory(std::iter::repeat_n(1, pages + 1))
         );
         assert!(!fits_in_memory([u64::MAX, 1].into_iter()));
-        assert!(!has_free_memory(Path::new("/proc")) && !has_free_memory(Path::new("/no-such-folder")));
         let elsewhere = tempfile::tempdir().unwrap();
         let folder = PrivateFolder::for_files(elsewhere.path(), [1].into_iter()).unwrap();
         assert!(folder.path().starts_with(elsewhere.path()), "somebody has chosen it");

@@ -48,9 +48,6 @@ pub use self::tools::{CALL_TIMEOUT, MAX_PROCESSES_PER_RUN, ReaderTools};
 /// Time limit for a child to become ready, and for a child to answer a single request.
 const DEFAULT_TASK_TIME_LIMIT: Duration = DEFAULT_READING_TIME_LIMIT;
 
-/// The path of the running program. This path stays valid even if the program's file is replaced or removed.
-const CURRENT_PROGRAM_PATH: &str = "/proc/self/exe";
-
 /// Returns the embedded rule packs and, if `folder` is given, the packs in this folder.
 ///
 /// # Errors
@@ -78,8 +75,7 @@ impl ChildProcessReader {
     /// # Errors
     /// Fails if the system cannot return the program's path.
     pub fn from_current_program() -> std::io::Result<Self> {
-        let stable = Path::new(CURRENT_PROGRAM_PATH);
-        Ok(Self::new(if stable.exists() { stable.to_owned() } else { std::env::current_exe()? }))
+        Ok(Self::new(truing_system::current_program()?))
     }
 
     /// Creates a reader whose children run `program` with the command line of `truing reader`.

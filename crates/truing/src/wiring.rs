@@ -50,9 +50,24 @@ use self::forges::forge_server;
 pub use self::store::open_store;
 use crate::cli::error::CliError;
 
-/// Hint for a machine whose sandbox is too weak to run code of a repository.
-pub(crate) const SANDBOX_HINT: &str = "use a machine with Landlock (Linux 5.13 or newer) or user namespaces; \
-    `truing sandbox check` shows which escapes the sandbox stops";
+/// Returns the hint for a machine whose sandbox is too weak to run code of a repository.
+pub(crate) fn sandbox_hint() -> &'static str {
+    sandbox_hint_for_system(std::env::consts::OS)
+}
+
+/// Returns the hint for a machine with this operating system, named as in [`std::env::consts::OS`].
+fn sandbox_hint_for_system(system: &str) -> &'static str {
+    match system {
+        "linux" => {
+            "use a machine with Landlock (Linux 5.13 or newer) or user namespaces; `truing sandbox check` \
+                shows which escapes the sandbox stops"
+        }
+        _ => {
+            "only Linux has the sandbox: run truing in a Linux container or a virtual machine; here, `truing \
+                review` works, and `truing sync decide` works with `sandbox.level = \"none\"`"
+        }
+    }
+}
 
 /// Returns the empty folder beside the database for a server's temporary files. Removes files that a killed
 /// server left in the folder. The caller must hold the serving lock.
@@ -421,4 +436,18 @@ pub fn retention_periods(retention: &RetentionConfig) -> RetentionPeriods {
 /// Converts a duration to a `TimeSpan`, in milliseconds.
 pub fn to_time_span(duration: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_the_sandbox_is_told_the_reason_and_the_alternatives() {
+        let hint = sandbox_hint_for_system("macos");
+        for words in ["only Linux", "container", "`truing review`", "`truing sync decide`"] {
+            assert!(hint.contains(words), "{hint}");
+        }
+        assert!(sandbox_hint_for_system("linux").contains("`truing sandbox check`"));
+    }
 }

@@ -13,13 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tempfile::TempDir;
 
 use super::machine_code::{self, ProgramStep, SyscallArgument, SyscallMethod as Through, call_step};
 use super::{
-    EscapeProbe, HELPER_FAILED_EXIT_CODE, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH,
-    SandboxError, SandboxJob, SandboxLevel, exceeded_limit, helper_command, objects, watch,
+    EscapeCheck, EscapeProbe, HELPER_FAILED_EXIT_CODE, HelperStage, JobCommand, JobLimits, ReadAccess,
+    SYSTEM_PATH, SandboxError, SandboxJob, SandboxLevel, exceeded_limit, helper_command, objects, watch,
 };
 
 /// Limits of a job in the self-test, low enough to be exceeded quickly.
@@ -52,35 +51,6 @@ const TRUE_PROGRAM: &str = "/bin/true";
 /// A marker in the environment of a process outside the sandbox. A process inside must not be able to read
 /// the marker.
 const CANARY: &str = "truing-canary-in-an-environment";
-
-/// The result of one attempt.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct EscapeCheck {
-    /// Name of the attempt.
-    pub name: &'static str,
-    /// True if the attempt failed, as required; `None` if the attempt could not be made.
-    #[serde(rename = "stopped")]
-    pub is_blocked: Option<bool>,
-    /// The reason that the attempt was not made, if it was not made. If a limit for all processes together
-    /// stopped the attempt, the note contains the measured use instead.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    /// Number of bytes that the attempt held in kernel objects. Present only for attempts that try to exceed
-    /// the memory limit with one kind of kernel object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "held")]
-    pub held_bytes: Option<u64>,
-    /// The memory limit that the attempt tried to exceed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
-impl EscapeCheck {
-    /// Returns true if the attempt escaped.
-    pub fn has_escaped(&self) -> bool {
-        self.is_blocked == Some(false)
-    }
-}
 
 /// Makes all attempts to escape at this level. Attempts by a reader start inside a confined reader process,
 /// except at `SandboxLevel::None`.

@@ -24,19 +24,18 @@ use rustix::thread::{
 use truing_seccomp::NotificationListener;
 
 use super::git_folder::MovedGitFolder;
+use super::job::CHECK_INTERVAL;
 use super::mediator::CallMediator;
 use super::processes::{children_of, is_running};
 use super::{
     HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_PATH_IN_SANDBOX,
-    SandboxJob, SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback,
-    mounts, watch,
+    SYSTEM_PATH, SandboxJob, SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening,
+    loopback, mounts, print_error, watch,
 };
 
 /// User id of the command inside the sandbox. Outside the sandbox, this id corresponds to the user who
 /// started the helper.
 const SANDBOX_USER_ID: u32 = 1000;
-/// Search path of the system's programs.
-pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Environment variables that prevent tools from writing into a read-only tree and from running programs that
 /// the tree configures.
 const READ_ONLY_VARIABLES: &[(&str, &str)] = &[
@@ -104,7 +103,7 @@ fn watch_job(job: &SandboxJob, watched: &OwnedFd) -> io::Result<u8> {
     loop {
         // The pause is at least as long as the last check. The checks therefore take at most half of the
         // time, even with very many processes.
-        let pause = Timespec::try_from(took.max(watch::CHECK_INTERVAL)).map_err(io::Error::other)?;
+        let pause = Timespec::try_from(took.max(CHECK_INTERVAL)).map_err(io::Error::other)?;
         if poll(&mut both, Some(&pause))? != 0 {
             break;
         }
@@ -183,7 +182,7 @@ impl RelocatedJob {
 
 /// Removes a folder, even if the job has taken the permissions for folders in it from its owner.
 fn remove_folder(folder: &Path) {
-    let removed = crate::verify::make_accessible(folder).and_then(|()| std::fs::remove_dir_all(folder));
+    let removed = crate::verify::copy::make_accessible(folder).and_then(|()| std::fs::remove_dir_all(folder));
     if removed.is_err() {
         // A path can be longer than the kernel accepts. These programs go down one folder at a time.
         for words in [&["chmod", "-R", "u+rwX"][..], &["rm", "-rf"]] {
@@ -520,9 +519,4 @@ fn pid_of(child: &Child) -> io::Result<Pid> {
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| SIGNAL_EXIT_CODE_BASE + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
-}
-
-/// Prints an error with the helper's prefix, because the helper has no other channel to report errors.
-pub(super) fn print_error(error: &io::Error) {
-    let _ = writeln!(io::stderr(), "{}{error}", super::HELPER_MESSAGE_PREFIX);
 }

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, renameat};
 use rustix::io::Errno;
+use truing_system::handle_path;
 
-use crate::verify::make_accessible;
-use crate::verify::usage::handle_path;
+use crate::verify::copy::make_accessible;
 
 /// Name of git's data in a tree: a folder, or a file that names a folder.
 const GIT: &str = ".git";

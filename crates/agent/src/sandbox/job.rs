@@ -2,16 +2,17 @@
 //! job.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use truing_core::sandbox::SandboxLevel;
 
-use super::limits::JobLimits;
-use super::probe::EscapeProbe;
+use super::escape::EscapeProbe;
 use super::read_only::ReadAccess;
 
 /// Name under which the program acts as the sandbox's helper.
@@ -19,9 +20,6 @@ pub const HELPER_NAME: &str = "truing-sandbox";
 
 /// Path of the running program, which stays valid even if its file is replaced or removed.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
-
-/// Path of the running program inside the sandbox, for jobs that run this program.
-pub(super) const PROGRAM_PATH_IN_SANDBOX: &str = "/.truing";
 
 /// Path inside the sandbox of the folder with a job's build results ([`SandboxJob::build_folder`]).
 pub const BUILD_FOLDER: &str = "/builds";
@@ -39,6 +37,32 @@ pub const NOT_STARTED_EXIT_CODE: u8 = 127;
 /// Exit code of the helper if it killed the job for exceeding a limit; a shell reports the same code for a
 /// killed program. The last line of the error stream names the limit; see [`super::exceeded_limit`].
 pub const LIMIT_EXCEEDED_EXIT_CODE: u8 = 128 + 9;
+
+/// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The environment variables from which programs read the address of a proxy. Some programs read only the
+/// upper-case names, and some only the lower-case names.
+pub const PROXY_VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+
+/// The resource limits of one job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JobLimits {
+    /// Memory of all processes together, in bytes: private and shared memory, and files kept in memory. The
+    /// kernel limits each process, and a watcher limits their sum.
+    pub memory: u64,
+    /// Maximum number of processes and threads, together.
+    pub processes: u64,
+    /// Maximum total size in bytes of all files outside a writable tree, and maximum size of each single file
+    /// inside the tree.
+    pub disk: u64,
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        Self { memory: 4 << 30, processes: 1024, disk: 2 << 30 }
+    }
+}
 
 /// A command, with its permissions and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -159,7 +183,7 @@ impl SandboxJob {
     /// a terminal. If the helper or this process is killed, all processes inside the sandbox are killed too.
     ///
     /// # Errors
-    /// An I/O error if a path in the job is not UTF-8.
+    /// An I/O error if a path in the job is not UTF-8, and on other systems than Linux.
     pub fn command(&self) -> std::io::Result<Command> {
         let parent = rustix::process::getpid().as_raw_nonzero().get();
         // The arguments contain only the variables' names. The values are passed in the environment, because
@@ -176,10 +200,26 @@ impl SandboxJob {
 }
 
 /// Returns a command that runs this program as its own helper.
+///
+/// # Errors
+/// An I/O error if a path in the stage is not UTF-8, and on other systems than Linux.
 pub(super) fn helper_command(stage: &HelperStage) -> std::io::Result<Command> {
+    if !cfg!(target_os = "linux") {
+        return Err(unsupported_system_error());
+    }
     let mut command = Command::new(THIS_PROGRAM);
     command.arg0(HELPER_NAME).args(stage.to_arguments()?);
     Ok(command)
+}
+
+/// Returns the error of a system that has no sandbox.
+pub(super) fn unsupported_system_error() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::Unsupported, "only Linux has the sandbox for programs")
+}
+
+/// Prints an error with the helper's prefix, because the helper has no other channel to report errors.
+pub(super) fn print_error(error: &std::io::Error) {
+    let _ = writeln!(std::io::stderr(), "{HELPER_MESSAGE_PREFIX}{error}");
 }
 
 impl HelperStage {

@@ -11,7 +11,10 @@ use landlock::{
     path_beneath_rules,
 };
 
-use super::{BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, ReadAccess, SandboxJob, SandboxLevel, mounts};
+use super::{
+    BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, READABLE_SYSTEM_PATHS, ReadAccess, SandboxJob, SandboxLevel,
+    mounts,
+};
 
 /// The newest Landlock version supported here; an older kernel enforces only the rules that it knows.
 const NEWEST: ABI = ABI::V6;
@@ -69,7 +72,7 @@ pub(super) struct LandlockSupport {
 /// Restricts this thread and its children. At `SandboxLevel::Full`, a kernel without Landlock is accepted,
 /// because Landlock is only a second safeguard.
 pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<LandlockSupport> {
-    let system = mounts::READABLE_SYSTEM_PATHS.iter().map(PathBuf::from);
+    let system = READABLE_SYSTEM_PATHS.iter().map(PathBuf::from);
     let mut read: Vec<PathBuf> = system.chain(job.readable_paths.iter().cloned()).collect();
     match job.level {
         SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_PATH_IN_SANDBOX), PathBuf::from("/proc")]),

@@ -3,7 +3,8 @@
 use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
-use serde::{Deserialize, Serialize};
+
+use super::JobLimits;
 
 /// The lowest limit of the number of processes that the kernel accepts for a namespace, because it reserves
 /// 300 process ids.
@@ -28,25 +29,6 @@ const MIN_FILES: u64 = 4096;
 /// megabytes.
 const SOCKET_BUFFER_SETTINGS: [(&str, &str); 2] =
     [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
-
-/// The resource limits of one job.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct JobLimits {
-    /// Memory of all processes together, in bytes: private and shared memory, and files kept in memory. The
-    /// kernel limits each process, and a watcher limits their sum.
-    pub memory: u64,
-    /// Maximum number of processes and threads, together.
-    pub processes: u64,
-    /// Maximum total size in bytes of all files outside a writable tree, and maximum size of each single file
-    /// inside the tree.
-    pub disk: u64,
-}
-
-impl Default for JobLimits {
-    fn default() -> Self {
-        Self { memory: 4 << 30, processes: 1024, disk: 2 << 30 }
-    }
-}
 
 impl JobLimits {
     /// Applies the limits to this process and the processes that it starts. An existing lower limit is kept.

@@ -22,9 +22,6 @@ use rustix::net::{
 use super::SandboxJob;
 use super::mediator::inode_number;
 
-/// The environment variables from which programs read the address of a proxy. Some programs read only the
-/// upper-case names, and some only the lower-case names.
-pub const PROXY_VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 /// Maximum time to wait for the job's socket, which the sandbox creates at the end of its setup.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
 /// The message that carries the socket's descriptor; the kernel requires at least one byte.

@@ -14,27 +14,10 @@ use rustix::mount::{
 use rustix::process::{chdir, pivot_root};
 
 use super::limits::max_files;
-use super::{BUILD_FOLDER, JobFolders, PROGRAM_PATH_IN_SANDBOX, SandboxJob, SandboxLevel};
+use super::{BUILD_FOLDER, JobFolders, READABLE_SYSTEM_PATHS, SandboxJob, SandboxLevel};
 
-/// The system's files and folders that programs need. From the system's configuration, only the files for
-/// libraries, alternative programs, the time zone and certificates are included.
-pub(crate) const READABLE_SYSTEM_PATHS: &[&str] = &[
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/nix/store",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/alternatives",
-    "/etc/localtime",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/certs",
-];
+/// Path of the running program inside the sandbox, for jobs that run this program.
+pub(super) const PROGRAM_PATH_IN_SANDBOX: &str = "/.truing";
 /// Devices whose use has no effect on the machine.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Folder in which the new file system is built. The folder exists on every machine, and its content outside
@@ -66,17 +49,6 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
             None => (job.private_folder.clone(), job.private_folder.clone()),
         },
     }
-}
-
-/// Returns true if the folder is a system folder, contains one, or is inside a folder with the machine's
-/// state or secrets.
-pub(super) fn touches_system_folder(tree: &Path) -> bool {
-    let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(READABLE_SYSTEM_PATHS);
-    // Folders below `/dev/shm` are allowed, because they contain users' files in memory.
-    let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
-    known.map(Path::new).any(|system| system.starts_with(tree))
-        || ["/proc", "/sys", "/dev", "/etc", "/boot"].iter().any(|system| tree.starts_with(system))
-            && !is_in_memory
 }
 
 /// Builds the sandbox's file system, makes it the root, and detaches the machine's file system permanently.

@@ -3,13 +3,13 @@
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,9 +20,8 @@ use rustix::net::{
     sendto, socket_with,
 };
 use rustix::process::{Pid, Signal, kill_process, setpriority_process};
-use serde::{Deserialize, Serialize};
 
-use super::machine_code;
+use super::{EscapeProbe, machine_code};
 
 /// Timeout of a connection. A connection within one machine normally succeeds or is refused immediately, but
 /// on a busy machine the process may wait long for the processor.
@@ -40,76 +39,6 @@ const FILLED_FILES: u64 = 8;
 const LOWEST_PRIORITY: i32 = 19;
 /// Number of files in one message, somewhat below the kernel's maximum.
 pub(super) const FILES_PER_MESSAGE: u64 = 250;
-
-/// One attempt. The attempt has succeeded if the process exits with 0.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum EscapeProbe {
-    /// Does nothing, and always succeeds.
-    Nothing,
-    /// Waits until its input ends. Other attempts try to reach this process.
-    Wait,
-    /// Reads the file at this path.
-    Read(PathBuf),
-    /// Writes to the file at this path.
-    Write(PathBuf),
-    /// Changes the permissions of this file.
-    ChangeMode(PathBuf),
-    /// Changes the time of the last change of this file.
-    ChangeTimes(PathBuf),
-    /// Truncates this file by opening it for reading.
-    TruncateOnOpen(PathBuf),
-    /// Lowers the priority of a process.
-    LowerPriority(i32),
-    /// Starts this program; the attempt succeeds if the program exits with 0.
-    Start(PathBuf),
-    /// Replaces the process with this program; the attempt succeeds if the program exits with 0.
-    Exec(PathBuf),
-    /// Finds this text in the environment of some process.
-    FindInEnvironment(String),
-    /// Connects to this address by TCP.
-    Tcp(SocketAddr),
-    /// Sends data with the first packet of a TCP connection to this address.
-    TcpFastOpen(SocketAddr),
-    /// Sends a datagram to this address by UDP.
-    Udp(SocketAddr),
-    /// Connects to an abstract socket.
-    AbstractSocket(String),
-    /// Connects to a socket that is a file.
-    Socket(PathBuf),
-    /// Sends a datagram to a socket that is a file, from a socket without a name.
-    DatagramPair(PathBuf),
-    /// Sends a signal to a process.
-    Signal(i32),
-    /// Opens the memory of a process.
-    OpenProcessMemory(i32),
-    /// Starts this many threads.
-    Threads(u64),
-    /// Uses this many bytes of memory.
-    Memory(u64),
-    /// Writes this many bytes to the temporary folder.
-    Disk(u64),
-    /// Makes this many empty files in the temporary folder.
-    Files(u64),
-    /// Fills an unnamed file in memory with this many bytes.
-    MemoryFile(u64),
-    /// Fills files of this folder, or of the temporary folder if the path is empty, with this many bytes, and
-    /// removes their names.
-    UnlinkedFiles(PathBuf, u64),
-    /// Makes this many pairs of sockets.
-    Sockets(u64),
-    /// Makes this many pipes with data in them.
-    Pipes(u64),
-    /// Sends this many files through a socket, and receives none of them.
-    FilesInFlight(u64),
-    /// Watches this many files of the temporary folder.
-    Watches(u64),
-    /// Starts this many processes of this program, each with this attempt.
-    ChildProcesses(u64, Box<EscapeProbe>),
-    /// Makes this attempt, writes one letter to the output, and holds the resources until the input ends.
-    Hold(Box<EscapeProbe>),
-    /// Makes both attempts, and holds their resources.
-    Both(Box<EscapeProbe>, Box<EscapeProbe>),
-}
 
 impl EscapeProbe {
     /// Makes the attempt. Returns the exit code.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::check::EscapeCheck;
+use super::EscapeCheck;
 
 /// The attempts that try to reach something over the network.
 const NETWORK_ATTEMPTS: &[&str] = &["netlink", "tcp", "tcp_fast_open", "udp"];

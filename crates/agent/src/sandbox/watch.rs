@@ -23,11 +23,9 @@ use truing_core::sandbox::SandboxLimit;
 
 use super::limits::max_files;
 use super::open_files::{self, UNCOUNTED_PIPES};
-use super::{SandboxJob, SandboxLevel, smaps};
+use super::{HELPER_MESSAGE_PREFIX, LIMIT_EXCEEDED_EXIT_CODE, SandboxJob, SandboxLevel, smaps};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
-pub const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// The mark that the helper writes to its output after each check; the self-test reads it.
 pub(super) const CHECK_DONE_MARK: u8 = b'L';
 /// Minimum interval between two measurements of the folders on a disk.
@@ -75,8 +73,22 @@ impl fmt::Display for ExceededLimit {
     }
 }
 
+/// Returns the limit for which a job was killed, with the measured value (`130 MiB of 64 MiB`). Returns
+/// `None` if the job was not killed for a limit. The limit and the value are read from the helper's exit code
+/// and the end of its error stream. A program inside the sandbox can forge this report, but the forged report
+/// affects only the program's own job.
+pub fn exceeded_limit(code: Option<i32>, stderr: &[u8]) -> Option<(SandboxLimit, String)> {
+    if code != Some(i32::from(LIMIT_EXCEEDED_EXIT_CODE)) {
+        return None;
+    }
+    let errors = String::from_utf8_lossy(stderr);
+    let (_, line) = errors.trim_end().rsplit_once(HELPER_MESSAGE_PREFIX)?;
+    let (bound, seen) = parse_exceeded(line)?;
+    Some((bound, seen.to_owned()))
+}
+
 /// Parses an error line of the helper. Returns the exceeded limit, and the measured value as text.
-pub(super) fn parse_exceeded(line: &str) -> Option<(SandboxLimit, &str)> {
+fn parse_exceeded(line: &str) -> Option<(SandboxLimit, &str)> {
     let (bound, seen) = line.split_once(EXCEEDED_SEPARATOR)?;
     Some((SandboxLimit::from_name(bound)?, seen))
 }

@@ -107,7 +107,7 @@ impl FolderCopy {
 /// the two files is changed.
 fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
-    if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
+    if truing_system::share_blocks(&from, &to).is_err() {
         if metadata.blocks().saturating_mul(BLOCK_BYTES) < metadata.len() {
             copy_sparse_file(&from, &to, metadata.len())?;
         } else {

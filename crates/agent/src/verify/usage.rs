@@ -2,12 +2,13 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
+use truing_system::{handle_flag, handle_path};
 
 /// Maximum number of files, regardless of their size.
 pub(crate) const MAX_FILES: u64 = 2_000_000;
@@ -92,7 +93,7 @@ impl FolderAccessGuard {
     /// Opens the folder as a handle and makes it accessible. A link that has replaced the folder is not
     /// followed.
     fn new(folder: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = handle_flag() | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
         let before = std::fs::metadata(handle_path(&folder))?.permissions();
         std::fs::set_permissions(
@@ -108,10 +109,6 @@ impl Drop for FolderAccessGuard {
         // The error is ignored, because the folder belongs to a sandboxed program and will soon be removed.
         let _ = std::fs::set_permissions(handle_path(&self.folder), self.original_permissions.clone());
     }
-}
-
-pub(crate) fn handle_path(folder: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
 /// Waits until the folders exceed their limit, or until the disk is nearly full; see [`is_over`].

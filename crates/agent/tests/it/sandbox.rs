@@ -15,10 +15,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use tempfile::TempDir;
-use truing_agent::sandbox::check::{EscapeCheck, check_escapes, check_escapes_with_landlock};
 use truing_agent::sandbox::{
-    EscapeProbe, HELPER_FAILED_EXIT_CODE, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE,
-    SandboxError, SandboxJob, SandboxLevel, SandboxLimit, detect_level, exceeded_limit, require_level,
+    EscapeCheck, EscapeProbe, HELPER_FAILED_EXIT_CODE, JobCommand, LIMIT_EXCEEDED_EXIT_CODE,
+    NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob, SandboxLevel, SandboxLimit, check_escapes,
+    check_escapes_with_landlock, detect_level, exceeded_limit, require_level,
 };
 
 use crate::support::{Test, has_namespaces, until, with_word};

@@ -13,8 +13,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::port::ReaderError;
 use truing_core::sandbox::SandboxLevel;
 use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, ReaderHello, decode_line};
+use truing_system::ProcessUsage;
 
-use super::bounds::ProcessUsage;
+use super::bounds;
 
 /// Maximum number of bytes that are kept from the end of a child's error stream.
 const MAX_STDERR_BYTES: usize = 16 << 10;
@@ -154,7 +155,7 @@ impl Drop for ReaderProcess {
 
 /// Applies the memory limit for a file of this size to a reader.
 pub(super) fn limit_memory_for_file(usage: ProcessUsage, size: u64) {
-    if !usage.limit_memory_for_file(size) {
+    if !bounds::limit_memory_for_file(usage, size) {
         tracing::debug!("this reader has no memory limit of its own, only the limit of all readers");
     }
 }

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use truing_core::port::ReaderError;
 use truing_core::sandbox::SandboxLevel;
 use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, decode_line, encode_line};
+use truing_system::ProcessUsage;
 
-use super::bounds::ProcessUsage;
 use super::reader_process::{
     ChildError, ReaderProcess, ReaderProgram, check_hello, drain_to_tail, failure_text,
     is_resource_limit_exit, read_line,

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustix::param::page_size;
+use rustix::process::getpid;
 use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::UnixMillis;
 use truing_core::ledger::BudgetLevelKind;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_store::StoreStatistics;
+use truing_system::ProcessUsage;
 
 use super::ServiceMetrics;
 use crate::context::ServiceContext;
@@ -161,10 +162,8 @@ impl ServiceMetrics {
         let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
         // The counter becomes the processor time of the process; it never decreases.
         self.0.cpu.inc_by((cpu - self.0.cpu.get()).max(0.0));
-        let pages = std::fs::read_to_string("/proc/self/statm");
-        let resident = pages.ok().and_then(|text| text.split(' ').nth(1)?.parse::<i64>().ok());
-        if let (Some(pages), Ok(size)) = (resident, i64::try_from(page_size())) {
-            self.0.memory.set(pages.saturating_mul(size));
+        if let Some(resident) = ProcessUsage::from_pid(getpid()).resident_bytes() {
+            self.0.memory.set(saturating_i64(resident));
         }
     }
 }

@@ -406,7 +406,7 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
                     level.as_str(),
                     wanted.as_str()
                 ),
-                wiring::SANDBOX_HINT,
+                wiring::sandbox_hint(),
             );
         }
     }

@@ -158,12 +158,6 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
     })
 }
 
-/// Returns the hostname of this machine, if the system provides it.
-fn read_hostname() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 fn csv_error(error: impl std::fmt::Display) -> CliError {
     CliError::failure("write_failed", format!("the report cannot be written as CSV: {error}"))
 }
@@ -279,7 +273,7 @@ impl ReportQuery<'_> {
                 sections.push(LoopSection { is_truncated: is_cut, ..section.with_review_totals(reviews) });
             }
         }
-        Ok(ActivityReport { host: read_hostname(), since: self.since, until: self.now, sections })
+        Ok(ActivityReport { host: truing_system::host_name(), since: self.since, until: self.now, sections })
     }
 
     fn section(&self, loop_kind: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {

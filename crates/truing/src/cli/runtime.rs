@@ -105,7 +105,10 @@ impl StopSignals {
     /// Returns exit 3 if signals cannot be received.
     pub(crate) fn new() -> Result<Self, CliError> {
         let deaf = |error| CliError::failure("no_signals", format!("cannot receive signals: {error}"));
-        let hang_up = (!ignores_sighup()).then(|| signal(SignalKind::hangup())).transpose().map_err(deaf)?;
+        let hang_up = (!truing_system::ignores_sighup())
+            .then(|| signal(SignalKind::hangup()))
+            .transpose()
+            .map_err(deaf)?;
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(deaf)?,
             interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
@@ -127,36 +130,6 @@ impl StopSignals {
             _ = self.interrupt.recv() => StopSignal::Interrupt,
             _ = self.quit.recv() => StopSignal::Interrupt,
             () = hang_up => StopSignal::HangUp,
-        }
-    }
-}
-
-/// Returns true if the process was started with SIGHUP ignored. Returns false if the system has no
-/// `/proc/self/status`.
-fn ignores_sighup() -> bool {
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_sighup_ignored(&status))
-}
-
-/// Returns true if the first signal, SIGHUP, is in the mask of ignored signals. `SigIgn:` is a hexadecimal
-/// number with one bit per signal.
-fn is_sighup_ignored(status: &str) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_sighup_ignored;
-
-    #[test]
-    fn the_mask_of_ignored_signals_tells_of_the_first() {
-        for (status, ignored) in [
-            ("Name:\ttruing\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n", true),
-            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
-            ("SigIgn:\tx\n", false),
-            ("", false),
-        ] {
-            assert_eq!(is_sighup_ignored(status), ignored, "{status}");
         }
     }
 }

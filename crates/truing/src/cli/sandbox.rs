@@ -8,16 +8,15 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::property::SandboxProperty;
 use truing_agent::sandbox::{
-    HELPER_FAILED_EXIT_CODE, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD,
-    exceeded_limit, require_level,
+    EscapeCheck, HELPER_FAILED_EXIT_CODE, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD,
+    check_escapes, exceeded_limit, require_level,
 };
 use truing_config::value::parse_milliseconds;
+use truing_system::ProcessHandle;
 
 use super::CommandContext;
 use super::columns::fold_line;
@@ -275,15 +274,13 @@ fn watch_child(mut child: Child, time_limit: Duration) -> Result<CommandExit, Cl
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| failed(io::Error::other("the child process has no process id")))?;
-    let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
+    let end = ProcessHandle::open(pid).map_err(failed)?;
     let (timely, complete, errors) = std::thread::scope(|scope| {
         let copies = (
             scope.spawn(move || forward_output(out, escaping_writer(io::stdout()), pid)),
             scope.spawn(move || forward_output(err, escaping_writer(io::stderr()), pid)),
         );
-        let limit = Timespec::try_from(time_limit).ok();
-        let timely =
-            poll(&mut [PollFd::new(&end, PollFlags::IN)], limit.as_ref()).is_ok_and(|ended| ended > 0);
+        let timely = end.wait_for_exit(Some(time_limit));
         if !timely {
             kill_helper(pid);
         }
@@ -394,10 +391,13 @@ fn sandbox_error(error: SandboxError) -> CliError {
     let message = error.to_string();
     match error {
         SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", message)
-            .hint(crate::wiring::SANDBOX_HINT)
+            .hint(crate::wiring::sandbox_hint())
             .hint("or accept a weaker sandbox: set `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => {
             CliError::usage("sandbox_tree", message).hint("change to the folder of a project")
+        }
+        SandboxError::Start(error) if error.kind() == io::ErrorKind::Unsupported => {
+            CliError::failure("sandbox", message).hint(crate::wiring::sandbox_hint())
         }
         SandboxError::Start(_) => {
             CliError::failure("sandbox", message).hint("see what this machine allows: `truing sandbox check`")
@@ -408,6 +408,14 @@ fn sandbox_error(error: SandboxError) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_without_the_sandbox_is_not_sent_to_a_check_that_fails_there_too() {
+        let error = sandbox_error(SandboxError::Start(io::ErrorKind::Unsupported.into()));
+        assert_eq!(error.hints, [crate::wiring::sandbox_hint()]);
+        let error = sandbox_error(SandboxError::Start(io::ErrorKind::NotFound.into()));
+        assert!(error.hints.concat().contains("truing sandbox check"));
+    }
 
     #[test]
     fn a_time_is_more_than_nothing_and_at_most_a_year() {

@@ -371,7 +371,8 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
             .hint(install),
         ClaudeCliError::Sandbox(SandboxError::TooWeak { .. }) => {
             CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
-                .hint("allow user namespaces, or use the runtime `native`")
+                .hint(super::sandbox_hint())
+                .hint("or use the runtime `native`")
         }
         ClaudeCliError::Sandbox(_) => {
             cli_error.hint("run `truing sandbox check` to see what this machine allows")

@@ -186,7 +186,7 @@ pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands")
-        .hint(super::SANDBOX_HINT))
+        .hint(super::sandbox_hint()))
 }
 
 #[cfg(test)]

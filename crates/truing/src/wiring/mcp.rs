@@ -39,7 +39,7 @@ pub(super) fn configured_servers(
             require_level(SandboxLevel::MIN_FOR_FOREIGN_CODE, truing_loops::machine::sandbox_level())
                 .map_err(|error| {
                     CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
-                        .hint(super::SANDBOX_HINT)
+                        .hint(super::sandbox_hint())
                         .hint("or run the MCP server elsewhere, and set `url` to the server's address")
                 })?;
     }

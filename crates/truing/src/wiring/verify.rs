@@ -138,7 +138,7 @@ pub(crate) fn verify_error(error: VerifyError) -> CliError {
     let message = error.to_string();
     match error {
         VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", message)
-            .hint(super::SANDBOX_HINT)
+            .hint(super::sandbox_hint())
             .hint("a weaker sandbox is not accepted here: commands would share the machine's network"),
         VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", message).hint(
             "run `truing sandbox check` to see what this machine allows, and check that `verify.programs` \
