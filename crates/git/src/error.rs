@@ -202,6 +202,12 @@ pub enum GitError {
         /// Git's message, cut and cleaned.
         message: String,
     },
+    /// A commit cannot be signed with the key of the configuration.
+    #[error("`sign.ssh_key` of the forge cannot sign a commit: {message}")]
+    Signing {
+        /// Git's message.
+        message: String,
+    },
     /// The repository does not exist, or is hidden from these credentials.
     #[error("{remote} does not exist, or is hidden from this token")]
     RemoteMissing { remote: String },
@@ -273,6 +279,7 @@ impl GitError {
             | Self::MirrorBusy { .. }
             | Self::CommitGone { .. }
             | Self::Unauthorized { .. }
+            | Self::Signing { .. }
             | Self::RemoteMissing { .. }
             | Self::ForkUnreadable { .. } => false,
         }
@@ -313,6 +320,7 @@ impl GitError {
             | Self::MirrorBusy { .. }
             | Self::CommitGone { .. }
             | Self::Unauthorized { .. }
+            | Self::Signing { .. }
             | Self::RemoteMissing { .. }
             | Self::ForkUnreadable { .. } => false,
         }
@@ -397,6 +405,9 @@ impl GitError {
                 "check that the token is valid and may read the repository's contents (for a push: may \
                     write the contents)"
                     .into()
+            }
+            Self::Signing { .. } => {
+                "use a private key without a passphrase, as `ssh-keygen -t ed25519 -N ''` writes it".into()
             }
             Self::ForkUnreadable { .. } => {
                 "give the token read access to the fork; if the fork was deleted, push its branch to \

@@ -460,6 +460,18 @@ impl Mirror {
         self.isolated_dir.read_file(sha, path).await
     }
 
+    /// Checks that the remote's signing key, if there is one, can sign commits. Signs a copy of a commit, which
+    /// no ref names afterwards.
+    ///
+    /// # Errors
+    /// [`GitError::Signing`]
+    pub async fn check_signing_key(&self, commit: &Sha) -> Result<(), GitError> {
+        match self.remote.signing_key() {
+            Some(signing_key) => self.unpushed_commit(commit).sign(signing_key).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Returns true if git recognises the folder as a repository.
     async fn is_valid_repository(&self) -> Result<bool, GitError> {
         let finished = self.isolated_dir.command("rev-parse").arg("--is-bare-repository").run().await?;

@@ -39,7 +39,8 @@ impl UnpushedCommit {
         }
         let call = call.config("gpg.format", "ssh").config("user.signingKey", key_file.path());
         let call = call.config("i18n.commitEncoding", "UTF-8").arg(commit.tree.as_str());
-        let signed_id = call.with_input(commit.message).read_output().await?;
+        let signed_id = call.with_input(commit.message).read_output().await;
+        let signed_id = signed_id.map_err(|error| GitError::Signing { message: error.to_string() })?;
         Ok(self.with_id(parse_sha("commit-tree", &signed_id)?))
     }
 }

@@ -229,6 +229,10 @@ impl ConvergeRecord {
         self.detail.state.resume();
         self.detail.halted = None;
         self.detail.state.limits = limits;
+        if self.detail.setup_id != setup_id {
+            // Other checks have to pass before the run pays for a call.
+            self.detail.checked_head = None;
+        }
         setup_id.clone_into(&mut self.detail.setup_id);
         self.detail.is_told = false;
     }

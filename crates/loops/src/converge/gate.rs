@@ -16,15 +16,17 @@ use std::fmt::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use truing_agent::verify::{CacheScope as Trust, CommandOutput, Verifier, VerifyError};
+use truing_config::converge::PRE_COMMIT_PROGRAM;
 use truing_core::line;
 use truing_core::outcome::{CoverageGap, ReviewCoverage};
 use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
-use super::pre_commit;
+use super::pre_commit::{self, MAX_BASE_HOOKS_BYTES};
 use crate::command_failure::failure_text;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
+use crate::tools::BaseCommit;
 
 /// Maximum number of blocking findings that are kept. The same maximum applies to advisory findings.
 /// Further findings are only counted.
@@ -50,6 +52,8 @@ pub struct GateCommands {
     pub argv: Vec<Vec<String>>,
     /// Runs the commands, after the set-up in the verifier's plan.
     pub verifier: Verifier,
+    /// The base's list of pre-commit hooks. `None` if the base has no list, or if no command runs the hooks.
+    pub base_hooks: Option<Vec<u8>>,
 }
 
 /// The result of the gate for a change.
@@ -65,6 +69,8 @@ pub struct GateResult {
     pub not_inspected: Vec<CoverageGap>,
     /// The results of the commands.
     pub command_runs: Vec<GateCommandRun>,
+    /// True if the hooks of the base ran, because the change edits the list of hooks.
+    pub uses_base_hooks: bool,
 }
 
 /// The blocking findings, or the advisory findings.
@@ -136,6 +142,24 @@ pub enum GateError {
 }
 
 impl GateCommands {
+    /// Returns the same commands with the list of pre-commit hooks in the base. A change cannot disable the
+    /// hooks that check it.
+    ///
+    /// # Errors
+    /// [`GateError::Command`] if the base cannot be read, or if its list is too long.
+    pub async fn with_base_hooks(&self, base: BaseCommit<'_>) -> Result<Self, GateError> {
+        if !self.argv.iter().any(|words| pre_commit::is_pre_commit(words)) {
+            return Ok(self.clone());
+        }
+        let file = RepoPath::from_bytes(pre_commit::PRE_COMMIT_FILE.as_bytes());
+        let hooks = match base.read_file(&file).await {
+            Ok(hooks) if hooks.as_ref().is_none_or(|hooks| hooks.len() <= MAX_BASE_HOOKS_BYTES) => hooks,
+            Ok(_) => return Err(base_hooks_error("too long")),
+            Err(reason) => return Err(base_hooks_error(&reason)),
+        };
+        Ok(Self { base_hooks: hooks, ..self.clone() })
+    }
+
     /// Runs the commands on a change, and adds their findings to `result`. `tree` contains the files at the
     /// head of the change, and a git folder if the commands use git. The commands do not change `tree`.
     /// `trust` determines which dependency set-ups may be used.
@@ -151,14 +175,22 @@ impl GateCommands {
         result: &mut GateResult,
     ) -> Result<(), GateError> {
         let lines = reading::relevant_lines_by_file(change)?;
-        let Self { argv, verifier } = self;
+        let Self { argv, verifier, base_hooks } = self;
+        let hooks_file = tree.join(pre_commit::PRE_COMMIT_FILE);
+        let base_hooks = match base_hooks {
+            Some(hooks) if !has_content(&hooks_file, hooks) => {
+                result.uses_base_hooks = true;
+                Some(std::str::from_utf8(hooks).map_err(|_| base_hooks_error("not UTF-8"))?)
+            }
+            Some(_) | None => None,
+        };
         let set_up = verifier.set_up(tree, trust).await?;
         let mut places =
             ChangedPlaces { lines, tree, sandbox_tree_path: PathBuf::new(), path_cache: BTreeMap::new() };
         for words in argv {
             let is_pre_commit = pre_commit::is_pre_commit(words);
             let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND_NAME_CHARS));
-            let expanded = is_pre_commit.then(|| pre_commit::run_argv(&places.lines));
+            let expanded = is_pre_commit.then(|| pre_commit::run_argv(&places.lines, base_hooks));
             let mut printout =
                 verifier.run_on_copy(&set_up, tree, expanded.as_ref().unwrap_or(words)).await?;
             let is_broken = is_pre_commit && pre_commit::reports_error(&printout.stdout);
@@ -198,6 +230,19 @@ impl GateCommands {
         }
         Ok(())
     }
+}
+
+/// Returns the error for a list of hooks in the base that cannot be used.
+fn base_hooks_error(reason: &str) -> GateError {
+    let reason = format!("the base's {} cannot be used: {reason}", pre_commit::PRE_COMMIT_FILE);
+    GateError::Command { command: PRE_COMMIT_PROGRAM.to_owned(), reason }
+}
+
+/// Returns true if the path is a regular file with this content.
+fn has_content(path: &Path, content: &[u8]) -> bool {
+    let has_same_size = std::fs::symlink_metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && usize::try_from(metadata.len()) == Ok(content.len()));
+    has_same_size && std::fs::read(path).is_ok_and(|own_content| own_content == content)
 }
 
 impl GateResult {

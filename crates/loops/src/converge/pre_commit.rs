@@ -15,10 +15,20 @@ pub const PRE_COMMIT_FILE: &str = ".pre-commit-config.yaml";
 /// Hint for hooks that cannot run.
 pub const PRE_COMMIT_HINT: &str = "the hooks have no network: let `verify.setup` install them (`pre-commit \
     install-hooks`)";
+/// Note for a gate that did not use the change's own list of hooks.
+pub const BASE_HOOKS_NOTE: &str =
+    "the change edits .pre-commit-config.yaml, so the gate ran the hooks of the base";
+/// Maximum size of the base's list of hooks in bytes. The list is an argument of a command.
+pub(super) const MAX_BASE_HOOKS_BYTES: usize = 64 << 10;
+/// Shell command that runs the hooks of the list `$1` with the other arguments.
+const RUN_HOOKS_COMMAND: &str = "file=$(mktemp) && printf %s \"$1\" > \"$file\" && shift && \
+    exec pre-commit run --config \"$file\" \"$@\"";
 /// Maximum number of files that are named to the program, which otherwise reads all files.
 const MAX_NAMED_FILES: usize = 2000;
 /// Beginning of the line that the program prints if it could not run the hooks.
 const ERROR_PREFIX: &str = "An error has occurred: ";
+/// Beginning and end of the line that the program prints if a hook's own program is missing.
+const MISSING_PROGRAM_PARTS: [&str; 2] = ["Executable `", "` not found"];
 /// Beginnings of lines that report the program's own work.
 const NOTE_PREFIXES: [&str; 2] = ["[INFO] ", "[WARNING] "];
 /// Ends of the lines of hooks that have found nothing. Dots fill the space after a hook's name.
@@ -44,15 +54,20 @@ pub fn unused_hooks_note(has_hooks: bool, gate: &[Vec<String>]) -> Option<String
     })
 }
 
-/// Returns the command that runs the hooks on these files.
-pub(super) fn run_argv(files: &BTreeMap<RepoPath, Vec<(u32, u32)>>) -> Vec<String> {
+/// Returns the command that runs the hooks on these files. `hooks` replaces the list of hooks in the files.
+pub(super) fn run_argv(files: &BTreeMap<RepoPath, Vec<(u32, u32)>>, hooks: Option<&str>) -> Vec<String> {
     let names: Option<Vec<String>> =
         files.keys().map(|path| path.as_str().map(|name| format!("./{name}"))).collect();
     let selection = match names.filter(|names| names.len() <= MAX_NAMED_FILES) {
         Some(names) => std::iter::once("--files".to_owned()).chain(names).collect(),
         None => vec!["--all-files".to_owned()],
     };
-    [PRE_COMMIT_PROGRAM, "run"].map(str::to_owned).into_iter().chain(selection).collect()
+    let mut argv = match hooks {
+        None => [PRE_COMMIT_PROGRAM, "run"].map(str::to_owned).to_vec(),
+        Some(hooks) => ["sh", "-c", RUN_HOOKS_COMMAND, "sh", hooks].map(str::to_owned).to_vec(),
+    };
+    argv.extend::<Vec<String>>(selection);
+    argv
 }
 
 /// Returns the command that checks, without network, that all hooks are installed.
@@ -60,9 +75,13 @@ pub(super) fn installed_hooks_argv() -> Vec<String> {
     [PRE_COMMIT_PROGRAM, "install-hooks"].map(str::to_owned).into()
 }
 
-/// Returns true if the program could not run the hooks. Its exit code may be the one for failed hooks.
+/// Returns true if the program could not run the hooks, or one of them. Its exit code may be the one for
+/// failed hooks.
 pub(super) fn reports_error(output: &str) -> bool {
-    output.lines().any(|line| line.starts_with(ERROR_PREFIX))
+    let [before_program, after_program] = MISSING_PROGRAM_PARTS;
+    output.lines().any(|line| {
+        line.starts_with(ERROR_PREFIX) || line.starts_with(before_program) && line.ends_with(after_program)
+    })
 }
 
 /// Returns the lines of failed hooks. Indents the details of a hook, so that they continue the hook's line.

@@ -212,6 +212,12 @@ impl ConvergeRunner<'_> {
         if let Some(note) = pre_commit::unused_hooks_note(has_hooks, gate) {
             self.record.warn(note);
         }
+        if self.workspace.read_only_reason().is_none() {
+            self.mirror.check_signing_key(&head).await.map_err(|error| {
+                let reason = format!("before anything was paid: {error}; {}", error.hint());
+                ActError::from_exit_code(ConvergeExitCode::Preflight, reason)
+            })?;
+        }
         let of_gate = tools.commands.as_ref().map(|commands| &commands.verifier);
         let Some(verifier) = tools.verifier.as_ref().or(of_gate) else { return Ok(()) };
         // Without the permission to push, the run does not use the gate.

@@ -39,7 +39,7 @@ impl BaseCommit<'_> {
 
     /// Returns the content of the file with this path in the commit. `None` if the commit has no regular file
     /// with this path.
-    pub(super) async fn read_file(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) async fn read_file(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {
             Self::Repository(repository, commit) => repository.read_file(commit, path).await,
             Self::Mirror(mirror, commit) => mirror.read_file(commit, path).await,

@@ -15,6 +15,7 @@ use truing_diff::RepoPath;
 use truing_git::{IndexSnapshot, LocalRepository};
 use truing_loops::compare::{BaseOrigin, ComparisonRequest, HeadSource};
 use truing_loops::converge::gate::{GateCommandRun, GateError, GateFinding, GateFindings, GateResult};
+use truing_loops::converge::pre_commit::BASE_HOOKS_NOTE;
 use truing_loops::local::{LocalReviewError, read_index};
 use truing_loops::reading::{self, ReadingError, ReviewedChange};
 use truing_loops::text::format_count;
@@ -168,12 +169,16 @@ impl GateArgs {
         let mut gated = GateResult::from_reading(reading).map_err(gate_error)?;
         let has_rule_violations = !gated.is_clean();
         if let Some(commands) = &commands {
+            let commands = commands.with_base_hooks(base).await.map_err(gate_error)?;
             commands.run(&tree, &change, &trust, &mut gated).await.map_err(gate_error)?;
         }
         drop(progress);
         context.output.print_answer(&gate_report(&gated, against.as_ref().map(|_| &change)), || {
             render_text(&gated, against.as_ref().map(|against| (&change, against)))
         })?;
+        if gated.uses_base_hooks {
+            context.output.print_note(BASE_HOOKS_NOTE);
+        }
         if has_rule_violations {
             context.output.print_note(DISMISSALS_NOTE);
         }
@@ -314,8 +319,14 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
 /// files were checked.
 fn render_text(result: &GateResult, comparison: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
-    let GateResult { blocking, advisory, inspected_file_count: inspected, not_inspected, command_runs } =
-        result;
+    let GateResult {
+        blocking,
+        advisory,
+        inspected_file_count: inspected,
+        not_inspected,
+        command_runs,
+        uses_base_hooks: _,
+    } = result;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
         let count = found.findings.len() + found.omitted_count;
         let what = match (is_blocking, comparison) {

@@ -208,6 +208,9 @@ async fn check_pull_request(
             return Ok(());
         }
     };
+    if let Err(error) = mirror.check_signing_key(&now.head.sha).await {
+        results.add_failure("signature", error.to_string(), error.hint());
+    }
     let hooks = mirror.read_file(&now.head.sha, &RepoPath::from_bytes(PRE_COMMIT_FILE.as_bytes())).await;
     check_hooks(hooks.map_err(wiring::git_error)?.is_some(), &config, results);
     if !can_run_commands(&config, level, results) {
@@ -237,7 +240,7 @@ impl FetchedPullRequest {
         config: &Config,
     ) -> Result<Self, CliError> {
         let remote = client
-            .resolve_remote(&id.repository, repo, RemotePurpose::Fetch)
+            .resolve_remote(&id.repository, repo, RemotePurpose::Push)
             .await
             .map_err(wiring::remote_error)?;
         let place =
@@ -301,10 +304,25 @@ async fn check_pull_at_forge(
         match client.branch_protection(&repository.name, &head.branch).await {
             Ok(mut protection) => {
                 let forge_config = config.forges.get(forge);
-                if forge_config.is_some_and(|forge| forge.commits_by_api || forge.signing_key.is_some()) {
+                let has_key = forge_config.is_some_and(|forge| forge.signing_key.is_some());
+                let by_api = forge_config.is_some_and(|forge| forge.commits_by_api);
+                let requires_signatures = protection.rules.iter().any(|rule| rule == SIGNATURE_RULE);
+                let signs = requires_signatures && (has_key || by_api);
+                if signs {
                     protection.rules.retain(|rule| rule != SIGNATURE_RULE);
+                    let text = format!("{branch} requires signed commits");
+                    match has_key {
+                        true => results.add_ok("protection", text),
+                        false => results.add_warning(
+                            "protection",
+                            format!("{text}: the API signs no executable file and no link"),
+                            format!("to push such files signed, set `forge.{forge}.sign.ssh_key`"),
+                        ),
+                    }
                 }
-                check_protection(&branch, &protection, results);
+                if protection.is_protected || !protection.rules.is_empty() || !signs {
+                    check_protection(&branch, &protection, results);
+                }
             }
             // The forge may not report branch protection for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {

@@ -78,8 +78,13 @@ pub(crate) fn gate_commands(
     environment: &Environment,
 ) -> Result<Option<GateCommands>, CliError> {
     let argv = config.converge.gate.clone();
-    let commands =
-        || Ok(GateCommands { argv: argv.clone(), verifier: new_verifier(&config.verify, environment)? });
+    let commands = || {
+        Ok(GateCommands {
+            argv: argv.clone(),
+            verifier: new_verifier(&config.verify, environment)?,
+            base_hooks: None,
+        })
+    };
     (!argv.is_empty()).then(commands).transpose()
 }
 

@@ -368,13 +368,17 @@ if [ ! -e "$installed" ]; then
     mkdir -p "$installed"
 fi
 [ "$1" = install-hooks ] && exit 0
-[ -e .pre-commit-config.yaml ] || {
+[ "$1" = run ] || exit 9
+config=.pre-commit-config.yaml
+[ "$2" = --config ] && { config=$3; shift 2; }
+[ -e "$config" ] || {
     echo "An error has occurred: InvalidConfigError: "
-    echo "=====> .pre-commit-config.yaml is not a file"
+    echo "=====> $config is not a file"
     exit 1
 }
-[ "$1 $2" = "run --files" ] || exit 9
+[ "$2" = --files ] || exit 9
 shift 2
+grep -q 'repos: \[\]' "$config" && exit 0
 result=0
 echo "check yaml...............................................................Passed"
 echo "- hook id: check-yaml"
@@ -396,8 +400,19 @@ if grep -q bad "$@"; then
     result=1
 fi
 grep -q hang "$@" && sleep 1000
+if grep -q missing "$@"; then
+    echo "absent...................................................................Failed"
+    echo "- hook id: absent"
+    echo "- exit code: 1"
+    echo
+    echo "Executable \`nosuchtool\` not found"
+    result=1
+fi
 exit $result
 "#;
+
+/// A list of the fake program's hooks.
+const HOOKS: &str = "repos: [{repo: local}]\n";
 
 /// Creates a site whose gate consists of the pre-commit hooks. The setup installs the program, and the hooks if
 /// `installs_hooks`. `more` is added to the section `[verify]`.
@@ -409,7 +424,7 @@ fn site_with_hooks(installs_hooks: bool, more: &str) -> Site {
     setup.extend(installs_hooks.then(|| json!(["pre-commit", "install-hooks"])));
     let verify = format!("[verify]\nsetup = {}\n{more}", json!(setup));
     site.write("truing.toml", &format!("[converge]\ngate = [\"pre-commit\"]\n{verify}"));
-    site.write("repository/.pre-commit-config.yaml", "repos: []\n");
+    site.write("repository/.pre-commit-config.yaml", HOOKS);
     site.commit();
     site
 }
@@ -454,12 +469,42 @@ fn pre_commit_hooks_that_cannot_run_are_no_pass() {
     // There is no configuration of hooks.
     let site = site_with_hooks(true, "");
     std::fs::remove_file(site.path("repository/.pre-commit-config.yaml")).unwrap();
+    site.commit();
+    site.write("repository/new.txt", "good\n");
     let error = site.refusal_error();
     assert!(error.contains(".pre-commit-config.yaml is not a file"), "{error}");
 
     let site = site_with_hooks(true, "timeout = \"2s\"\n");
     site.write("repository/new.txt", "hang\n");
     assert!(site.refusal_error().contains("`pre-commit`: took too long"), "{}", site.refusal_error());
+
+    // The program of a hook is missing.
+    let site = site_with_hooks(true, "");
+    site.write("repository/new.txt", "missing\n");
+    assert!(site.refusal_error().contains("Executable `nosuchtool` not found"), "{}", site.refusal_error());
+}
+
+#[test]
+fn change_cannot_disable_its_pre_commit_hooks() {
+    if !has_sandbox() {
+        return;
+    }
+    let note = "the change edits .pre-commit-config.yaml, so the gate ran the hooks of the base";
+    for content in [Some("repos: []\n"), None] {
+        let site = site_with_hooks(true, "");
+        site.git(&["branch", "--force", "main"]);
+        let file = site.path("repository/.pre-commit-config.yaml");
+        match content {
+            Some(content) => std::fs::write(&file, content).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        site.write("repository/new.txt", "bad\n");
+        let output = site.run(&[]);
+        assert!(output.status.code() == Some(1) && text(&output.stderr).contains(note), "{output:?}");
+        std::fs::write(&file, HOOKS).unwrap();
+        let output = site.run(&[]);
+        assert!(output.status.code() == Some(1) && !text(&output.stderr).contains(note), "{output:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Tests of the checks before the first call of a model: a run or an audit that fails one of them costs
 //! nothing.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
+use truing_fakes::model::ScriptedAnswer;
 use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::{Site, audit_review_headlines, two_loop_answers};
@@ -34,6 +37,22 @@ fn a_check_that_is_red_ends_a_run_and_an_audit_before_anything_is_paid() {
     scene.place.commit("repair");
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"], scene.request_count()), (0, &json!("clean"), 1), "{told}");
+}
+
+#[test]
+fn check_that_is_configured_after_an_unpaid_run_is_tried_first() {
+    let green = RED.replace("repaired", "def");
+    let scene = Scene::new([ScriptedAnswer::status(400)]).with_config(&green);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!(
+        (exit, &told["code"], &told["cost_micro_usd"]),
+        (3, &json!("infrastructure"), &json!(0)),
+        "{told}"
+    );
+    let count = scene.request_count();
+    let scene = scene.with_config(RED);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"], scene.request_count()), (3, &json!("preflight"), count), "{told}");
 }
 
 #[test]
@@ -83,6 +102,32 @@ async fn nothing_is_paid_or_posted_on_a_pull_request_whose_check_is_red() {
     site.repo.push("topic", repair).await.unwrap();
     let (told, _) = site.run_json(&[]).await;
     assert_ne!((&told["code"], &told["cost_micro_usd"]), (&json!("preflight"), &Value::from(0)), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_that_cannot_sign_is_named_before_anything_is_paid() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("key");
+    let made =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "secret", "-f"]).arg(&key).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    for file in ["key", "key.pub"] {
+        let mut site = Site::new("", two_loop_answers()).await;
+        let key = keys.path().join(file).display().to_string();
+        site.home = site.home.with_variable("TRUING_FORGE__GITHUB__SIGN__SSH_KEY__FILE", &key);
+        let (told, exit) = site.run_json(&[]).await;
+        assert_eq!(
+            (exit, &told["code"], site.model.request_log().len()),
+            (3, &json!("preflight"), 0),
+            "{told}"
+        );
+        let reason = told["reason"].as_str().unwrap();
+        assert!(reason.contains("`sign.ssh_key` of the forge cannot sign a commit: "), "{reason}");
+        let preflight = site.run_command(site.other_command("preflight", &["acme/shop#1"])).await;
+        assert!(preflight.exit == 1 && preflight.out.contains("signature: `sign.ssh_key`"), "{preflight:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
