@@ -45,8 +45,8 @@ pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 /// environments and Rust builds contain the path at which they were created. Without its own file system, the
 /// tree of each run is moved to [`SetupCache`]'s work place, whose path is equal in all runs, too.
 pub const SANDBOX_TREE_PATH: &str = "/work";
-/// Folders that a sandbox with its own file system mounts over the machine's: the tree, and the private folders
-/// of a run.
+/// Folders that a sandbox with its own file system mounts over the machine's: the tree, and the private
+/// folders of a run.
 const MOUNTED_FOLDERS: [&str; 3] = [SANDBOX_TREE_PATH, HOME, TEMPORARY_FOLDER];
 
 /// Returns the mount that hides this folder from commands in a sandbox with its own file system; `None` if

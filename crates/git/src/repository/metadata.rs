@@ -16,9 +16,10 @@ use crate::{Git, GitError};
 /// know this option, so `rev-parse` prints it unchanged.
 const PATH_SEPARATOR: &str = "--truing-next";
 
-/// Pattern of the settings to read: the URLs of the remotes, the promisor remotes of a partial clone, the hooks
-/// folder, and the conversion settings. Conversion settings determine how git converts a file to its stored
-/// content. If they were ignored, unchanged files could look changed. None of these settings runs a program.
+/// Pattern of the settings to read: the URLs of the remotes, the promisor remotes of a partial clone, the
+/// hooks folder, and the conversion settings. Conversion settings determine how git converts a file to its
+/// stored content. If they were ignored, unchanged files could look changed. None of these settings runs a
+/// program.
 const REPOSITORY_SETTINGS_PATTERN: &str = "^(remote\\..*\\.(url|promisor)|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
@@ -209,8 +210,8 @@ impl RepositorySettings {
     }
 }
 
-/// Returns the remotes with these URL settings. The first URL of a remote applies, because git fetches from it.
-/// An empty URL removes the URLs before it.
+/// Returns the remotes with these URL settings. The first URL of a remote applies, because git fetches from
+/// it. An empty URL removes the URLs before it.
 fn remotes_of_settings(urls: &[(String, String)]) -> Vec<ConfiguredRemote> {
     let mut remotes: Vec<ConfiguredRemote> = Vec::new();
     for (key, url) in urls {

@@ -152,8 +152,8 @@ async fn check_gate_command(
         if looked.end_reason.is_success() {
             results.add_ok("gate", "all pre-commit hooks are installed");
         } else if looked.end_reason.exit_code().is_none() {
-            let hint = "the command runs within `verify.timeout` and the other limits of `verify`: try it with \
-                `truing sandbox run -- pre-commit install-hooks`";
+            let hint = "the command runs within `verify.timeout` and the other limits of `verify`: try \
+                it with `truing sandbox run -- pre-commit install-hooks`";
             results.add_failure("gate", format!("`pre-commit install-hooks` was stopped: {text}"), hint);
         } else {
             let validate = ["pre-commit", "validate-config", PRE_COMMIT_FILE].map(str::to_owned);

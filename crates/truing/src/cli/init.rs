@@ -27,9 +27,9 @@ const MAX_SHOWN_URL_CHARS: usize = 200;
 /// clone of a repository at GitHub or Bitbucket, the file configures the forge of its remote `origin`, or of
 /// its only remote, and limits the server to that repository: `forge.NAME.repositories`. Without that key,
 /// every repository that the token can read is served. If the address of the remote does not show the
-/// repository, a warning says so, and the file contains the key as a comment to fill in. A GitHub Enterprise Server is recognised by its host in the variable
-/// GH_HOST. If the address of the remote does not show the kind of the forge, the file contains the forge's
-/// keys as comments. The command asks no questions.
+/// repository, a warning says so, and the file contains the key as a comment to fill in. A GitHub Enterprise
+/// Server is recognised by its host in the variable GH_HOST. If the address of the remote does not show the
+/// kind of the forge, the file contains the forge's keys as comments. The command asks no questions.
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
     /// The file to write, which must not exist yet. `-`: standard output
@@ -177,7 +177,8 @@ fn print_server_notes(kind: ForgeKind, forge: &StarterForge, remote_name: &str, 
 }
 
 /// Returns the remote `origin` of the current folder's repository, or its only remote. Returns `None` if the
-/// folder is in no repository, or if the repository has no remote. Returns the reason if the remote is unknown.
+/// folder is in no repository, or if the repository has no remote. Returns the reason if the remote is
+/// unknown.
 ///
 /// # Errors
 /// Returns exit 3 if the runtime cannot start its threads.

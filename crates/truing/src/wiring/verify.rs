@@ -75,8 +75,8 @@ fn verifier_with_registries(
 pub(crate) const HIDDEN_FOLDER_HINT: &str =
     "move the folder to a place that the sandbox shows, such as a folder below /opt";
 
-/// Returns a message about the first folder of `verify.programs` that commands do not see in a sandbox with its
-/// own file system.
+/// Returns a message about the first folder of `verify.programs` that commands do not see in a sandbox with
+/// its own file system.
 pub(crate) fn hidden_folder_message(config: &VerifyConfig) -> Option<String> {
     config.program_folders.iter().find_map(|folder| {
         let mount = hiding_mount(folder)?;

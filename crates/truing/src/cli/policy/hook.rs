@@ -415,8 +415,8 @@ impl HookCallPolicy<'_> {
     }
 }
 
-/// Returns true if a component of a pattern may match `.` or `..`. A wildcard at the beginning matches neither,
-/// because programs let it match no entry that begins with a dot.
+/// Returns true if a component of a pattern may match `.` or `..`. A wildcard at the beginning matches
+/// neither, because programs let it match no entry that begins with a dot.
 fn may_match_parent_folder(component: &str) -> bool {
     let has_wildcards = component.contains(['*', '?']);
     let has_only_wildcards = !component.contains(['[', '\\', '(']);
@@ -434,8 +434,8 @@ fn may_match_parent_folder(component: &str) -> bool {
     })
 }
 
-/// Replaces each extended group, such as `+(a|b)`, with a simple pattern that matches each text of dots that the
-/// group matches.
+/// Replaces each extended group, such as `+(a|b)`, with a simple pattern that matches each text of dots that
+/// the group matches.
 fn without_extended_groups(component: &str) -> String {
     let mut simplified = String::new();
     let mut letters = component.chars().peekable();

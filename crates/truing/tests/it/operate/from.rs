@@ -152,8 +152,8 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(open().await, 0);
 }
 
-/// Runs each pair of steps of the example with a fake linter in the place of the real one. The finding is on the
-/// second line of `a.py`. An output of nothing, or the exit code of a failure, resolves no finding.
+/// Runs each pair of steps of the example with a fake linter in the place of the real one. The finding is on
+/// the second line of `a.py`. An output of nothing, or the exit code of a failure, resolves no finding.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");
