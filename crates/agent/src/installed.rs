@@ -271,7 +271,8 @@ fn list_home_folders() -> Vec<PathBuf> {
     homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()
 }
 
-fn is_program(file: &Path) -> bool {
+/// Returns true for an executable file, also behind links.
+pub fn is_program(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 

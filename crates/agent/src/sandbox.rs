@@ -79,7 +79,7 @@ pub use listening::SocketHandoff;
 #[cfg(target_os = "linux")]
 pub(crate) use processes::children_of;
 pub use read_only::{READER_MEMORY_BYTES, ReadAccess};
-pub(crate) use system_paths::{READABLE_SYSTEM_PATHS, SYSTEM_PATH};
+pub(crate) use system_paths::{HOME, READABLE_SYSTEM_PATHS, SYSTEM_PATH, TEMPORARY_FOLDER};
 pub use truing_core::sandbox::{SandboxLevel, SandboxLimit};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported::children_of;

@@ -31,8 +31,8 @@ use crate::command::{
 };
 use crate::proxy::{EgressProxy, HostAccess};
 use crate::sandbox::{
-    JobCommand, JobFolders, JobLimits, PROXY_VARIABLES, SandboxError, SandboxJob, SandboxLevel, SandboxLimit,
-    require_level,
+    HOME, JobCommand, JobFolders, JobLimits, PROXY_VARIABLES, SandboxError, SandboxJob, SandboxLevel,
+    SandboxLimit, TEMPORARY_FOLDER, require_level,
 };
 use cache::{LockedFolder, SetupCacheEntry, WorkPlace};
 use usage::{DiskUsage, ExceededDiskLimit};
@@ -45,6 +45,21 @@ pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 /// environments and Rust builds contain the path at which they were created. Without its own file system, the
 /// tree of each run is moved to [`SetupCache`]'s work place, whose path is equal in all runs, too.
 pub const SANDBOX_TREE_PATH: &str = "/work";
+/// Folders that a sandbox with its own file system mounts over the machine's: the tree, and the private
+/// folders of a run.
+const MOUNTED_FOLDERS: [&str; 3] = [SANDBOX_TREE_PATH, HOME, TEMPORARY_FOLDER];
+
+/// Returns the mount that hides this folder from commands in a sandbox with its own file system; `None` if
+/// commands see the folder.
+pub fn hiding_mount(folder: &Path) -> Option<&'static Path> {
+    // At its own path, the sandbox contains a link as a link.
+    let target = folder.is_symlink().then(|| folder.canonicalize().ok()).flatten();
+    let is_hidden = |mount: &Path| {
+        folder.starts_with(mount) || target.as_ref().is_some_and(|target| target.starts_with(mount))
+    };
+    MOUNTED_FOLDERS.into_iter().map(Path::new).find(|mount| is_hidden(mount))
+}
+
 /// Configuration key that lists the registries that a setup may reach.
 pub const REGISTRIES_KEY: &str = "verify.registries";
 /// Environment variables that switch tools to offline mode. Without these variables, the tools would try to

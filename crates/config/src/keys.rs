@@ -1441,7 +1441,8 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "Paths of folders with programs, such as a toolchain, in addition to the system's folders. \
             Commands may read and run the files in these folders. Commands also find programs in these \
-            folders, and in the folder `bin` of each.",
+            folders, and in the folder `bin` of each. The sandbox hides the machine's folders `/tmp`, \
+            `/work` and `/home/agent`, so no folder may be below these.",
     },
     ConfigKey {
         path: "verify.memory_mib",

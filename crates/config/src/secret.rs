@@ -63,8 +63,8 @@ impl SecretSource {
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         match text.len() as u64 {
-            0 => Err(fail("is empty".to_owned())),
-            1..=MAX_SECRET_BYTES => {
+            _ if text.trim().is_empty() => Err(fail("is empty".to_owned())),
+            0..=MAX_SECRET_BYTES => {
                 given_secrets::register_secret(text);
                 Ok(SecretText(text.to_owned()))
             }
@@ -135,10 +135,11 @@ mod tests {
 
     #[test]
     fn a_missing_or_empty_secret_names_its_place() {
-        let environment = Environment::new([("EMPTY", "")], "/");
+        let environment = Environment::new([("EMPTY", ""), ("BLANK", " \t")], "/");
         let said = |secret: SecretSource| secret.read(&environment).unwrap_err().to_string();
         assert_eq!(said(SecretSource::Env("GONE".into())), "variable GONE is not set (required)");
         assert_eq!(said(SecretSource::Env("EMPTY".into())), "variable EMPTY is empty (required)");
+        assert_eq!(said(SecretSource::Env("BLANK".into())), "variable BLANK is empty (required)");
         assert!(
             said(SecretSource::File("/gone/token".into())).starts_with("file /gone/token cannot be read: ")
         );

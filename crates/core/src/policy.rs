@@ -318,9 +318,7 @@ impl AgentPolicy {
         }
         deny(format!("`{}` may not call {operation:?}", self.name.as_str()), Some(rule))
     }
-}
 
-impl AgentPolicy {
     /// Judges a skill or a subagent. The repository may define one of any name, with commands that run when
     /// it is loaded, so an allowed skill or subagent runs code.
     fn judge_tool(&self, tool: &str) -> PolicyVerdict {

@@ -50,7 +50,9 @@ pub use options::{GitLimits, GitOptions};
 pub use private::{PrivateFolder, remove_folder};
 pub use push::{PushOutcome, PushRefusal};
 pub use remote::Remote;
-pub use repository::{DefaultBase, DefaultBaseSource, IndexSnapshot, LocalRepository, WorktreeDiff};
+pub use repository::{
+    ConfiguredRemote, DefaultBase, DefaultBaseSource, IndexSnapshot, LocalRepository, ORIGIN, WorktreeDiff,
+};
 pub use search_path::SearchPath;
 
 pub use command::Git;

@@ -25,6 +25,7 @@ use metadata::{RepositoryLayout, RepositorySettings};
 
 pub use base::{DefaultBase, DefaultBaseSource};
 pub use index::IndexSnapshot;
+pub use metadata::ConfiguredRemote;
 pub use worktree::WorktreeDiff;
 
 /// Minimum similarity (Jaro-Winkler, 0 to 1) of an existing name to an unknown name. A less similar name is
@@ -32,6 +33,9 @@ pub use worktree::WorktreeDiff;
 const MIN_NAME_SIMILARITY: f64 = 0.8;
 /// Maximum number of known names that are compared with an unknown name to find a suggestion.
 const MAX_COMPARED_NAMES: &str = "5000";
+
+/// Name of the remote that `git clone` creates.
+pub const ORIGIN: &str = "origin";
 
 /// A repository with a working tree.
 #[derive(Clone, Debug)]
@@ -189,7 +193,12 @@ impl LocalRepository {
     /// Returns the URL of `origin` without credentials. None if this remote did not exist when the repository
     /// was opened.
     pub fn origin_url(&self) -> Option<&str> {
-        self.settings.origin_url.as_deref()
+        self.remotes().iter().find(|remote| remote.name == ORIGIN).map(|remote| remote.url.as_str())
+    }
+
+    /// Returns the remotes that had a URL when the repository was opened.
+    pub fn remotes(&self) -> &[ConfiguredRemote] {
+        &self.settings.remotes
     }
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or

@@ -84,16 +84,19 @@ pub enum ProviderError {
     /// that show the address could disclose a secret.
     #[error("base_url must not contain a user, password, query or fragment")]
     UnsupportedUrlPart,
-    /// The key contains characters that are invalid in a header.
+    /// The key or token is empty, or contains characters other than visible ASCII.
     #[error(
-        "the API key contains characters that are invalid in a key, such as a line end: check the \
-        source of the key"
+        "the {0} contains characters that are invalid in a key, such as a blank or a line end: check the \
+        source of the {0}"
     )]
-    InvalidKey,
+    InvalidKey(&'static str),
     /// The TLS stack could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     TlsSetup(String),
 }
+
+/// Beginning of an authorization header with a token.
+const BEARER_PREFIX: &str = "Bearer ";
 
 impl ModelProvider {
     /// Returns a provider of the Messages API at this address, to which `/v1/messages` is appended.
@@ -115,18 +118,19 @@ impl ModelProvider {
         base.set_path(&path);
         let header = match &credentials {
             ProviderCredentials::XApiKey(key) => {
-                Some((HeaderName::from_static("x-api-key"), secret_header(key.expose())?))
+                Some((HeaderName::from_static("x-api-key"), secret_header("", key)?))
             }
             ProviderCredentials::AzureApiKey(key) => {
-                Some((HeaderName::from_static("api-key"), secret_header(key.expose())?))
+                Some((HeaderName::from_static("api-key"), secret_header("", key)?))
             }
-            ProviderCredentials::Bearer(token) => {
-                Some((AUTHORIZATION, secret_header(&format!("Bearer {}", token.expose()))?))
-            }
+            ProviderCredentials::Bearer(token) => Some((AUTHORIZATION, secret_header(BEARER_PREFIX, token)?)),
             // AWS requires new authorization headers for each request, because they contain a signature of
             // the request.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
+            ProviderCredentials::Subscription(SubscriptionLogin::Token(token)) if !is_valid_key(token) => {
+                return Err(ProviderError::InvalidKey("token of the subscription"));
+            }
             // The token of a logged-in program changes every few hours.
             ProviderCredentials::Subscription(_) | ProviderCredentials::Unauthenticated => None,
         };
@@ -312,7 +316,7 @@ fn is_key_refusal(refusal: &ProviderErrorDetail) -> bool {
 
 /// Adds the token of a subscription, and the name of the feature that the provider requires with it.
 fn authorize_subscription(token: &SecretString, headers: &mut HeaderMap) -> Result<(), String> {
-    let bearer = secret_header(&format!("Bearer {}", token.expose())).map_err(|error| error.to_string())?;
+    let bearer = secret_header(BEARER_PREFIX, token).map_err(|error| error.to_string())?;
     headers.insert(AUTHORIZATION, bearer);
     let name = HeaderName::from_static("anthropic-beta");
     let requested_features = headers.get(&name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -324,8 +328,18 @@ fn authorize_subscription(token: &SecretString, headers: &mut HeaderMap) -> Resu
     Ok(())
 }
 
-fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::InvalidKey)?;
+/// Returns true for a key of visible ASCII characters. The keys and tokens of all providers consist of them.
+pub(crate) fn is_valid_key(key: &SecretString) -> bool {
+    let key = key.expose();
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn secret_header(prefix: &str, key: &SecretString) -> Result<HeaderValue, ProviderError> {
+    let invalid = ProviderError::InvalidKey("API key");
+    if !is_valid_key(key) {
+        return Err(invalid);
+    }
+    let mut value = HeaderValue::from_str(&format!("{prefix}{}", key.expose())).map_err(|_| invalid)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -389,9 +403,22 @@ mod tests {
         assert_eq!(headers["x-api-key"], "canary-12345");
         let printed = format!("{provider:?} {headers:?} {}", provider.redact_secrets("no canary-12345!"));
         assert!(!printed.contains("canary"), "{printed}");
-        let error =
-            ModelProvider::new("https://h", ProviderCredentials::Bearer(SecretString::new("canary\n12345")))
-                .unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_key_of_other_than_visible_ascii_is_refused_and_not_printed() {
+        for text in ["", "  ", "canary\n12345", "canary 12345", " canary", "canary-ä", "canary\u{7f}"] {
+            let key = SecretString::new(text);
+            for credentials in [
+                ProviderCredentials::XApiKey(key.clone()),
+                ProviderCredentials::AzureApiKey(key.clone()),
+                ProviderCredentials::Bearer(key.clone()),
+                ProviderCredentials::Subscription(SubscriptionLogin::Token(key.clone())),
+            ] {
+                let error = ModelProvider::new("https://h", credentials).unwrap_err();
+                assert!(matches!(error, ProviderError::InvalidKey(_)), "{text:?}: {error}");
+                assert!(!format!("{error} {error:?}").contains("canary"));
+            }
+        }
     }
 }

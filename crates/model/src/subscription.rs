@@ -14,10 +14,14 @@ use serde::Deserialize;
 use truing_core::given_secrets;
 use truing_core::secret::SecretString;
 
+use crate::provider::is_valid_key;
+
 /// File of the credential in the configuration folder of `claude`.
 const CREDENTIALS_FILE: &str = ".credentials.json";
 /// Maximum size of this file in bytes.
 const MAX_CREDENTIALS_BYTES: u64 = 64 * 1024;
+/// Reason for a file without the token of a subscription.
+const NO_LOGIN_REASON: &str = "the file contains no login to a subscription";
 /// Feature that a request with the token must name.
 pub(crate) const OAUTH_FEATURE: &str = "oauth-2025-04-20";
 /// Time after which a call is tried again if the provider does not report when the limit resets.
@@ -41,29 +45,12 @@ pub enum SubscriptionLogin {
 
 /// The reason why a configuration folder of `claude` contains no usable token.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SubscriptionLoginError {
-    /// The file cannot be read.
-    #[error("{} cannot be read: {reason}", file.display())]
-    Unreadable {
-        /// File of the credential.
-        file: PathBuf,
-        /// The operating system's error.
-        reason: String,
-    },
-    /// The file contains no token of a subscription.
-    #[error("{} contains no login to a subscription", file.display())]
-    NoLogin {
-        /// File of the credential.
-        file: PathBuf,
-    },
-    /// The token has expired.
-    #[error("the login in {} expired at {expired_at}", file.display())]
-    Expired {
-        /// File of the credential.
-        file: PathBuf,
-        /// Time at which the token expired.
-        expired_at: Timestamp,
-    },
+#[error("the login in {} cannot be used: {reason}", file.display())]
+pub struct SubscriptionLoginError {
+    /// File of the credential.
+    pub file: PathBuf,
+    /// Description of the error.
+    pub reason: String,
 }
 
 /// The commands that create a credential, for hints.
@@ -111,19 +98,21 @@ struct StoredLogin {
 fn read_token(file: PathBuf, now: SystemTime) -> Result<SecretString, SubscriptionLoginError> {
     let text = match read_regular_file(&file) {
         Ok(text) => text,
-        Err(error) => return Err(SubscriptionLoginError::Unreadable { file, reason: error.to_string() }),
+        Err(error) => {
+            return Err(SubscriptionLoginError { file, reason: format!("the file cannot be read: {error}") });
+        }
     };
     let stored = serde_json::from_str::<CredentialsFile>(&text).ok().and_then(|content| content.login);
     let Some(StoredLogin { access_token, expires_at }) =
-        stored.filter(|login| !login.access_token.is_empty())
+        stored.filter(|login| is_valid_key(&SecretString::new(login.access_token.as_str())))
     else {
-        return Err(SubscriptionLoginError::NoLogin { file });
+        return Err(SubscriptionLoginError { file, reason: NO_LOGIN_REASON.to_owned() });
     };
     let expires_at = expires_at.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     if let (Some(expired_at), Ok(now)) = (expires_at, Timestamp::try_from(now))
         && expired_at <= now
     {
-        return Err(SubscriptionLoginError::Expired { file, expired_at });
+        return Err(SubscriptionLoginError { file, reason: format!("it expired at {expired_at}") });
     }
     given_secrets::register_secret(&access_token);
     Ok(SecretString::new(access_token))
@@ -141,36 +130,20 @@ fn read_regular_file(file: &Path) -> std::io::Result<String> {
 /// A usage limit of a subscription that is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReachedUsageLimit {
-    /// Period of the limit.
-    pub period: UsagePeriod,
+    /// Description of the limit for people.
+    pub limit: &'static str,
     /// Time at which the limit resets. If the provider does not report it, the time of the next attempt.
     pub resets_at: Timestamp,
 }
 
-/// The periods of usage limits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UsagePeriod {
-    /// The period of five hours.
-    FiveHours,
-    /// The period of a week, for all models or for one model.
-    Week,
-    /// Usage beyond the subscription, which the provider bills by the token.
-    Overage,
-    /// A period that this version does not know.
-    Unknown,
-}
-
-impl UsagePeriod {
-    /// Returns the description of the limit for people.
-    pub fn limit_text(self) -> &'static str {
-        match self {
-            Self::FiveHours => "the 5-hour limit of the subscription",
-            Self::Week => "the weekly limit of the subscription",
-            Self::Overage => "the subscription (further usage is billed beside it)",
-            Self::Unknown => "the usage limit of the subscription",
-        }
-    }
-}
+/// A limit of five hours.
+const FIVE_HOURS_LIMIT: &str = "the 5-hour limit of the subscription";
+/// A limit of a week, for all models or for one model.
+const WEEKLY_LIMIT: &str = "the weekly limit of the subscription";
+/// The limit of usage beyond which the provider bills by the token.
+const OVERAGE_LIMIT: &str = "the subscription (further usage is billed beside it)";
+/// A limit that this version does not know.
+const UNKNOWN_LIMIT: &str = "the usage limit of the subscription";
 
 /// Returns the limit that an error response reports. Returns `None` for any other error, such as a rate limit
 /// of a few seconds.
@@ -190,34 +163,33 @@ pub(crate) fn limit_of_refusal(
     let of_message = after_message.and_then(|rest| parse_seconds(rest.strip_prefix('|')?));
     let after_wait = || now.checked_add(SignedDuration::try_from(retry_after?).ok()?).ok();
     let resets_at = reset_time(headers).or(of_message).or_else(after_wait);
-    Some(ReachedUsageLimit { period: limit_period(headers), resets_at: plausible_reset(resets_at, now) })
+    let (limit, _) = claimed_limit(headers);
+    Some(ReachedUsageLimit { limit, resets_at: plausible_reset(resets_at, now) })
 }
 
 /// Returns the limit of a subscription beyond which a successful response was billed by the token. Returns
 /// `None` if the subscription covers the response.
 pub(crate) fn limit_of_billed_answer(headers: &HeaderMap, now: Timestamp) -> Option<ReachedUsageLimit> {
     (limit_header(headers, "overage-in-use") == Some("true")).then(|| ReachedUsageLimit {
-        period: UsagePeriod::Overage,
+        limit: OVERAGE_LIMIT,
         resets_at: plausible_reset(reset_time(headers), now),
     })
 }
 
-fn limit_period(headers: &HeaderMap) -> UsagePeriod {
+/// Returns the limit that the provider says is reached, and the header with the time of its reset.
+fn claimed_limit(headers: &HeaderMap) -> (&'static str, Option<&'static str>) {
     match limit_header(headers, "representative-claim") {
-        Some("five_hour") => UsagePeriod::FiveHours,
-        Some(claim) if claim.starts_with("seven_day") => UsagePeriod::Week,
-        Some(_) | None => UsagePeriod::Unknown,
+        Some("five_hour") => (FIVE_HOURS_LIMIT, Some("5h-reset")),
+        Some(claim) if claim.starts_with("seven_day") => (WEEKLY_LIMIT, Some("7d-reset")),
+        Some(_) | None => (UNKNOWN_LIMIT, None),
     }
 }
 
 /// Returns the time at which the provider says that the reached limit resets.
 fn reset_time(headers: &HeaderMap) -> Option<Timestamp> {
-    let of_period = match limit_period(headers) {
-        UsagePeriod::FiveHours => limit_header(headers, "5h-reset"),
-        UsagePeriod::Week => limit_header(headers, "7d-reset"),
-        UsagePeriod::Overage | UsagePeriod::Unknown => None,
-    };
-    limit_header(headers, "reset").or(of_period).and_then(parse_seconds)
+    let (_, reset_header) = claimed_limit(headers);
+    let of_limit = reset_header.and_then(|name| limit_header(headers, name));
+    limit_header(headers, "reset").or(of_limit).and_then(parse_seconds)
 }
 
 /// Returns the reported time. If it is missing, past or too far in the future, returns a default time.
@@ -254,9 +226,9 @@ mod tests {
         fields.iter().map(|(field, value)| (name(field), value.parse().unwrap())).collect()
     }
 
-    fn refused(fields: &[(&str, &str)], message: &str) -> Option<(UsagePeriod, i64)> {
+    fn refused(fields: &[(&str, &str)], message: &str) -> Option<(&'static str, i64)> {
         limit_of_refusal(429, &headers(fields), message, None, now())
-            .map(|limit| (limit.period, limit.resets_at.as_second() - NOW))
+            .map(|limit| (limit.limit, limit.resets_at.as_second() - NOW))
     }
 
     #[test]
@@ -267,23 +239,23 @@ mod tests {
             (
                 vec![rejected, ("representative-claim", "five_hour"), ("reset", reset.as_str())],
                 "",
-                Some((UsagePeriod::FiveHours, 7200)),
+                Some((FIVE_HOURS_LIMIT, 7200)),
             ),
             (
                 vec![rejected, ("representative-claim", "seven_day_opus"), ("7d-reset", reset.as_str())],
                 "",
-                Some((UsagePeriod::Week, 7200)),
+                Some((WEEKLY_LIMIT, 7200)),
             ),
-            (vec![rejected], "", Some((UsagePeriod::Unknown, 3600))),
-            (vec![rejected, ("reset", "99999999999")], "", Some((UsagePeriod::Unknown, 3600))),
-            (vec![rejected, ("reset", "7")], "", Some((UsagePeriod::Unknown, 3600))),
+            (vec![rejected], "", Some((UNKNOWN_LIMIT, 3600))),
+            (vec![rejected, ("reset", "99999999999")], "", Some((UNKNOWN_LIMIT, 3600))),
+            (vec![rejected, ("reset", "7")], "", Some((UNKNOWN_LIMIT, 3600))),
             (vec![("status", "allowed")], "Number of requests exceeds your rate limit", None),
             (vec![], "", None),
         ] {
             assert_eq!(refused(&fields, message), expected, "{fields:?} {message}");
         }
         let message = format!("Claude AI usage limit reached|{reset}");
-        assert_eq!(refused(&[], &message), Some((UsagePeriod::Unknown, 7200)));
+        assert_eq!(refused(&[], &message), Some((UNKNOWN_LIMIT, 7200)));
         let not_429 = limit_of_refusal(403, &headers(&[rejected]), &message, None, now());
         assert_eq!(not_429, None);
     }
@@ -292,7 +264,7 @@ mod tests {
     fn notices_answer_that_is_billed_beside_subscription() {
         assert_eq!(limit_of_billed_answer(&headers(&[("overage-in-use", "false")]), now()), None);
         let limit = limit_of_billed_answer(&headers(&[("overage-in-use", "true")]), now()).unwrap();
-        assert_eq!(limit.period, UsagePeriod::Overage);
+        assert_eq!(limit.limit, OVERAGE_LIMIT);
     }
 
     #[test]
@@ -302,10 +274,10 @@ mod tests {
         let login = SubscriptionLogin::ConfigFolder(folder.path().to_owned());
         let at = SystemTime::from(now());
         let error = login.token(at).unwrap_err().to_string();
-        assert!(error.contains(".credentials.json cannot be read: "), "{error}");
-        for text in ["", "{}", "[1]", r#"{"claudeAiOauth":{"accessToken":""}}"#] {
+        assert!(error.contains(".credentials.json cannot be used: the file cannot be read: "), "{error}");
+        for text in ["", "{}", "[1]", r#"{"claudeAiOauth":{"accessToken":" "}}"#] {
             std::fs::write(&file, text).unwrap();
-            assert!(matches!(login.token(at), Err(SubscriptionLoginError::NoLogin { .. })), "{text}");
+            assert_eq!(login.token(at).unwrap_err().reason, NO_LOGIN_REASON, "{text}");
         }
         let write = |expires_at: i64| {
             let text = format!(

@@ -41,6 +41,7 @@ pub use self::requirement::{
     DeclaredIndex, ProjectRequirement, ReleaseAgeLimit, ReleaseCutoff, RequirementPlace,
 };
 use self::requirement::{RequirementNotation, RequirementText};
+pub use self::toml::normalise_package_name;
 pub(crate) use self::toml::parse_document;
 use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;

@@ -14,7 +14,9 @@ use rustix::mount::{
 use rustix::process::{chdir, pivot_root};
 
 use super::limits::max_files;
-use super::{BUILD_FOLDER, JobFolders, READABLE_SYSTEM_PATHS, SandboxJob, SandboxLevel};
+use super::{
+    BUILD_FOLDER, HOME, JobFolders, READABLE_SYSTEM_PATHS, SandboxJob, SandboxLevel, TEMPORARY_FOLDER,
+};
 
 /// Path of the running program inside the sandbox, for jobs that run this program.
 pub(super) const PROGRAM_PATH_IN_SANDBOX: &str = "/.truing";
@@ -23,10 +25,6 @@ const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Folder in which the new file system is built. The folder exists on every machine, and its content outside
 /// the sandbox does not change.
 const NEW_ROOT_FOLDER: &str = "/tmp";
-/// Path of the home folder inside the sandbox.
-const HOME: &str = "/home/agent";
-/// Path of the temporary folder inside the sandbox.
-const TEMPORARY_FOLDER: &str = "/tmp";
 /// Name of the command's user inside the sandbox.
 pub(super) const USER: &str = "agent";
 /// Files with the names of the user and the hosts, for a job with private folders.

@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+/// Path of the home folder inside the sandbox.
+pub(crate) const HOME: &str = "/home/agent";
+/// Path of the temporary folder inside the sandbox.
+pub(crate) const TEMPORARY_FOLDER: &str = "/tmp";
 /// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// The system's files and folders that programs need. From the system's configuration, only the files for

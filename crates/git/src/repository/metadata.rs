@@ -16,14 +16,16 @@ use crate::{Git, GitError};
 /// know this option, so `rev-parse` prints it unchanged.
 const PATH_SEPARATOR: &str = "--truing-next";
 
-/// Pattern of the settings to read: the URL of `origin`, the promisor remotes of a partial clone, the hooks
-/// folder, and the conversion settings. Conversion settings determine how git converts a file to its stored
-/// content. If they were ignored, unchanged files could look changed. None of these settings runs a program.
-const REPOSITORY_SETTINGS_PATTERN: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
+/// Pattern of the settings to read: the URLs of the remotes, the promisor remotes of a partial clone, the
+/// hooks folder, and the conversion settings. Conversion settings determine how git converts a file to its
+/// stored content. If they were ignored, unchanged files could look changed. None of these settings runs a
+/// program.
+const REPOSITORY_SETTINGS_PATTERN: &str = "^(remote\\..*\\.(url|promisor)|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
 /// Keys of the pattern's settings that are not conversion settings.
-const ORIGIN_URL_KEY: &str = "remote.origin.url";
+const REMOTE_KEY_PREFIX: &str = "remote.";
+const URL_KEY_SUFFIX: &str = ".url";
 const PROMISOR_KEY_SUFFIX: &str = ".promisor";
 const HOOKS_PATH_KEY: &str = "core.hookspath";
 
@@ -124,12 +126,21 @@ impl RepositoryLayout {
     }
 }
 
+/// A remote of a repository.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfiguredRemote {
+    /// Name of the remote, such as `origin`.
+    pub name: String,
+    /// URL without credentials. If the remote has several URLs, this is the first, from which git fetches.
+    pub url: String,
+}
+
 /// Settings of the repository. The settings for ignored files and for the conversion of content also include
 /// those of the system and the user.
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
-    /// URL of `origin` without credentials.
-    pub(super) origin_url: Option<String>,
+    /// The remotes that have a URL, in the order of the configuration.
+    pub(super) remotes: Vec<ConfiguredRemote>,
     /// True if the clone omitted objects (a partial clone).
     pub(super) is_partial_clone: bool,
     /// Keys and values of the settings that determine how files are converted to stored content. If a key
@@ -173,7 +184,8 @@ impl RepositorySettings {
         };
         let (own, (user_content, excludes)) = tokio::try_join!(own, of_user)?;
 
-        let (origins, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| key == ORIGIN_URL_KEY);
+        let (urls, others): (Vec<_>, Vec<_>) =
+            own.into_iter().partition(|(key, _)| key.ends_with(URL_KEY_SUFFIX));
         let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR_KEY_SUFFIX));
         let (hooks, mut content): (Vec<_>, Vec<_>) =
@@ -187,17 +199,32 @@ impl RepositorySettings {
             .into_iter()
             .rfind(|(_, shown_path)| shown_path != NO_HOOKS)
             .map(|(_, shown_path)| PathBuf::from(shown_path));
-        // The last value applies, as for all git settings.
-        let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
         let partial = promisors.iter().any(|(_, value)| value == "true");
         Ok(Self {
-            origin_url: origin,
+            remotes: remotes_of_settings(&urls),
             is_partial_clone: partial,
             conversion_settings: content,
             hooks,
             excludes_file: excludes,
         })
     }
+}
+
+/// Returns the remotes with these URL settings. The first URL of a remote applies, because git fetches from
+/// it. An empty URL removes the URLs before it.
+fn remotes_of_settings(urls: &[(String, String)]) -> Vec<ConfiguredRemote> {
+    let mut remotes: Vec<ConfiguredRemote> = Vec::new();
+    for (key, url) in urls {
+        let name = key.strip_prefix(REMOTE_KEY_PREFIX).and_then(|rest| rest.strip_suffix(URL_KEY_SUFFIX));
+        let Some(name) = name else { continue };
+        if url.is_empty() {
+            remotes.retain(|remote| remote.name != name);
+        } else if remotes.iter().all(|remote| remote.name != name) {
+            let url = without_credentials(url.trim_end());
+            remotes.push(ConfiguredRemote { name: name.to_owned(), url });
+        }
+    }
+    remotes
 }
 
 /// Runs a call that reads settings, and returns its output; empty if no setting matches.

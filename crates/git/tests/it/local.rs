@@ -156,6 +156,13 @@ async fn the_branch_and_the_origin_are_known() {
     repo.run(["remote", "add", "origin", "https://user:canary@example.com/a/b.git"]);
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.origin_url().unwrap(), "https://example.com/a/b.git");
+    // Git fetches from the first URL, and pushes to all of them.
+    repo.run(["remote", "set-url", "--add", "origin", "https://mirror.example/a/b.git"]);
+    repo.run(["remote", "add", "up.stream", "https://example.com/c/b.git"]);
+    let repository = git.open(&repo.root).await.unwrap();
+    assert_eq!(repository.origin_url().unwrap(), "https://example.com/a/b.git");
+    let names: Vec<&str> = repository.remotes().iter().map(|remote| remote.name.as_str()).collect();
+    assert_eq!(names, ["origin", "up.stream"]);
 
     repo.run(["checkout", "--quiet", "-b", "feature/x"]);
     assert_eq!(repository.current_branch().await.unwrap().unwrap(), "feature/x");

@@ -148,14 +148,25 @@ async fn check_gate_command(
         results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
     } else {
         let looked = verifier.run_on_copy(set_up, tree, &pre_commit::installed_hooks_argv()).await?;
+        let text = failure_text(&looked);
         if looked.end_reason.is_success() {
             results.add_ok("gate", "all pre-commit hooks are installed");
+        } else if looked.end_reason.exit_code().is_none() {
+            let hint = "the command runs within `verify.timeout` and the other limits of `verify`: try \
+                it with `truing sandbox run -- pre-commit install-hooks`";
+            results.add_failure("gate", format!("`pre-commit install-hooks` was stopped: {text}"), hint);
         } else {
-            results.add_failure(
-                "gate",
-                format!("not all pre-commit hooks are installed: {}", failure_text(&looked)),
-                PRE_COMMIT_HINT,
-            );
+            let validate = ["pre-commit", "validate-config", PRE_COMMIT_FILE].map(str::to_owned);
+            let validated = verifier.run_on_copy(set_up, tree, &validate).await?;
+            if validated.end_reason.is_success() {
+                let message = format!("not all pre-commit hooks are installed: {text}");
+                results.add_failure("gate", message, PRE_COMMIT_HINT);
+            } else {
+                let message = format!("`{PRE_COMMIT_FILE}` is not valid: {}", failure_text(&validated));
+                let hint = "`pre-commit validate-config` shows the error; without hooks, remove `pre-commit` \
+                    from `converge.gate`";
+                results.add_failure("gate", message, hint);
+            }
         }
     }
     Ok(())

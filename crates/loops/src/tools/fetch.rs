@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
-use truing_agent::installed::MachinePaths;
+use truing_agent::installed::{MachinePaths, is_program};
 use truing_agent::read_only_program::BuildFolder;
 use truing_agent::verify::CommandOutput;
 use truing_config::environment::Environment;
@@ -423,10 +423,6 @@ fn remove_expired(programs: &Path) {
     for folder in expired_entries(entries.collect(), MAX_TOTAL_BYTES, MAX_UNUSED_TIME) {
         remove_unless_locked(&folder);
     }
-}
-
-fn is_program(file: &Path) -> bool {
-    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// A process group, which is killed when this value is dropped.

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use truing_upstream::project_requirement::normalise_package_name;
+
 use super::linter_runner::LinterRunMethod;
 use super::select::SelectedLinter;
 
@@ -82,7 +84,7 @@ impl PackageFolders {
     }
 
     fn has_package(&self, name: &str) -> bool {
-        self.python_packages.contains(&normalise(name))
+        self.python_packages.contains(&normalise_package_name(name))
             || self.node_folders.iter().any(|folder| folder.join(name).is_dir())
     }
 }
@@ -98,15 +100,9 @@ fn python_packages(installation: &Path) -> Vec<String> {
     let name = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
         let described = PYTHON_PACKAGE_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))?;
-        Some(normalise(described.split('-').next()?))
+        Some(normalise_package_name(described.split('-').next()?))
     };
     packages.filter_map(name).collect()
-}
-
-/// Returns a Python package's name in the form in which equal names are equal texts.
-fn normalise(name: &str) -> String {
-    let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
-    parts.map(str::to_lowercase).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]

@@ -394,8 +394,7 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
 }
 
 fn usage_limit_error(limit: &ReachedUsageLimit) -> ModelError {
-    let text = limit.period.limit_text().to_owned();
-    ModelError::UsageLimit { limit: text, next_attempt_at: reset_time(limit) }
+    ModelError::UsageLimit { limit: limit.limit.to_owned(), next_attempt_at: reset_time(limit) }
 }
 
 fn reset_time(limit: &ReachedUsageLimit) -> UnixMillis {

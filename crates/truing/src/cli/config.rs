@@ -239,6 +239,10 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
             packs.check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
         }
+        if let Some(message) = wiring::verify::hidden_folder_message(&config.verify) {
+            context.output.warn(message);
+            context.output.print_note(wiring::verify::HIDDEN_FOLDER_HINT);
+        }
         match wiring::policy::load_policies(&config) {
             Err(error) if error.code == wiring::policy::BAD_POLICY_CODE => return Err(error),
             Ok(_) | Err(_) => {}

@@ -194,7 +194,7 @@ fn provider_credentials(
                 KeyHeader::ApiKey => ProviderCredentials::AzureApiKey,
             };
             let is_usual = model.api_key == Place::Env(OPENAI_KEY_VARIABLE.to_owned());
-            let is_set = environment.get(OPENAI_KEY_VARIABLE).is_some_and(|key| !key.is_empty());
+            let is_set = has_text(environment, OPENAI_KEY_VARIABLE);
             match (is_usual, chat.is_local(), chat.server().is_openai) {
                 (false, _, _) | (true, _, true) => key().map(header),
                 (true, true, false) if is_set => key().map(header),
@@ -224,9 +224,8 @@ fn provider_credentials(
         #[cfg(feature = "aws")]
         ProviderKind::Bedrock => {
             let region = region(model, role)?;
-            let is_set = |name: &str| environment.get(name).is_some_and(|token| !token.is_empty());
             if model.api_key == Place::Env(BEDROCK_TOKEN_VARIABLE.to_owned())
-                && !is_set(BEDROCK_TOKEN_VARIABLE)
+                && !has_text(environment, BEDROCK_TOKEN_VARIABLE)
             {
                 return aws_login(model, AwsService::Bedrock, region, environment, role)
                     .map(ProviderCredentials::Aws);
@@ -234,6 +233,11 @@ fn provider_credentials(
             key().map(ProviderCredentials::Bearer)
         }
     }
+}
+
+/// Returns true if the variable is set to more than white space. Anything less counts as unset.
+fn has_text(environment: &Environment, name: &str) -> bool {
+    environment.get(name).is_some_and(|value| value.to_str().is_none_or(|text| !text.trim().is_empty()))
 }
 
 /// Default variable of `model.api_key`.
@@ -249,12 +253,11 @@ fn subscription_login(
     role: ModelRole,
     runtime: ReviewModelRuntime,
 ) -> Result<Option<SubscriptionLogin>, CliError> {
-    let has_key = environment.get(API_KEY_VARIABLE).is_some_and(|key| !key.is_empty());
-    if has_key || model.api_key != Place::Env(API_KEY_VARIABLE.to_owned()) {
+    if has_text(environment, API_KEY_VARIABLE) || model.api_key != Place::Env(API_KEY_VARIABLE.to_owned()) {
         return Ok(None);
     }
     let is_unset = |source: &Place| match source {
-        Place::Env(name) => environment.get(name).is_none_or(std::ffi::OsStr::is_empty),
+        Place::Env(name) => !has_text(environment, name),
         Place::File(_) | Place::PlainText(_) => false,
     };
     let login = match (&model.oauth_token, &model.claude_config_dir) {
@@ -299,9 +302,12 @@ fn subscription_refusal(
             "set review.runtime = \"cli\" (or RUNTIME_MODE=cli), or set ANTHROPIC_API_KEY",
         );
     }
-    let host = model.base_url.as_deref().and_then(|address| Url::parse(address).ok());
-    let host = host.and_then(|address| address.host_str().map(str::to_owned)).unwrap_or_default();
-    if host != SUBSCRIPTION_HOST && !is_loopback(&host) {
+    let url = model.base_url.as_deref().and_then(|address| Url::parse(address).ok());
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    // `Url` omits the default port.
+    let is_subscription_host =
+        host == SUBSCRIPTION_HOST && url.as_ref().is_some_and(|url| url.port().is_none());
+    if !is_subscription_host && !is_loopback(host) {
         return refuse(
             "the token of a subscription is sent only to https://api.anthropic.com and to servers on this \
              machine",

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use truing_agent::sandbox::SandboxError;
+use truing_agent::sandbox::{SandboxError, SandboxLevel};
 use truing_agent::verify::{
     CacheRetention, RegistryAccess, RegistryError, RegistryIndex, SetupCache, Verifier, VerifyError,
-    VerifyPlan,
+    VerifyPlan, hiding_mount,
 };
 use truing_config::Config;
 use truing_config::environment::Environment;
@@ -47,6 +47,12 @@ fn verifier_with_registries(
             CliError::usage("no_programs", message).hint("specify the full path of each folder, without `~`")
         );
     }
+    let sandbox_level = truing_loops::machine::sandbox_level();
+    if sandbox_level == SandboxLevel::Full
+        && let Some(message) = hidden_folder_message(config)
+    {
+        return Err(CliError::usage("no_programs", message).hint(HIDDEN_FOLDER_HINT));
+    }
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
         CliError::usage("no_cache", "Truing has no folder for the set-ups of checks")
             .hint("set HOME or XDG_CACHE_HOME")
@@ -61,12 +67,25 @@ fn verifier_with_registries(
         memory: config.max_memory_bytes,
         disk: config.max_written_bytes,
     };
-    Verifier::new(
-        plan,
-        SetupCache::new(folder.join(SETUP_CACHE_FOLDER), kept),
-        truing_loops::machine::sandbox_level(),
-    )
-    .map_err(verify_error)
+    Verifier::new(plan, SetupCache::new(folder.join(SETUP_CACHE_FOLDER), kept), sandbox_level)
+        .map_err(verify_error)
+}
+
+/// Hint for [`hidden_folder_message`].
+pub(crate) const HIDDEN_FOLDER_HINT: &str =
+    "move the folder to a place that the sandbox shows, such as a folder below /opt";
+
+/// Returns a message about the first folder of `verify.programs` that commands do not see in a sandbox with
+/// its own file system.
+pub(crate) fn hidden_folder_message(config: &VerifyConfig) -> Option<String> {
+    config.program_folders.iter().find_map(|folder| {
+        let mount = hiding_mount(folder)?;
+        Some(format!(
+            "verify.programs: `{}` is hidden in the sandbox, which mounts its own folder at `{}`",
+            folder.display(),
+            mount.display()
+        ))
+    })
 }
 
 /// Returns the commands of the gate and the verifier that runs them, or none if no command is configured.

@@ -3,6 +3,7 @@
 //! with the real releases.
 
 use crate::support::readme;
+use crate::support::workflow::assert_pinned;
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
@@ -165,6 +166,15 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let built_in = run(&registry, &home, &built_in.map(str::to_owned)).stdout;
     let built_in = String::from_utf8(built_in).unwrap();
     assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
+}
+
+#[test]
+fn every_action_of_the_examples_is_pinned_and_no_checkout_keeps_the_token() {
+    let folder = std::fs::read_dir(repository_root().join("examples/ci")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().path()).chain([repository_root().join("docs/ci.md")]);
+    for file in files {
+        assert_pinned(&std::fs::read_to_string(file).unwrap());
+    }
 }
 
 /// Runs the step of the example for Bitbucket Pipelines in a clone of the kind that Pipelines creates. Such a

@@ -61,6 +61,13 @@ impl Site {
         )
     }
 
+    /// Runs the preflight, and returns its output in one line.
+    fn preflight_line(&self) -> String {
+        let output = self.command(&["preflight", "--quiet"]).envs([KEY]).output().unwrap();
+        let told = text(&output.stdout) + &text(&output.stderr);
+        told.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     fn run_json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
         let output = self.run(&[arguments, &["--format", "json"]].concat());
         let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
@@ -357,6 +364,13 @@ fn wrong_uses_are_refused_and_say_what_is_wrong() {
 /// A program with the interface and the output of pre-commit 4.7. It has the hook `strip`, which edits files,
 /// and the hook `lint`. With network, it installs the hooks in the home folder.
 const PRE_COMMIT: &str = r#"#!/bin/sh
+if [ "$1" = validate-config ]; then
+    grep -q '^repos:' "$2" && exit 0
+    echo "==> File $2"
+    echo "=====> Expected a Config map but got a NoneType"
+    exit 1
+fi
+[ "$1" = install-hooks ] && grep -q hang .pre-commit-config.yaml && sleep 1000
 installed="$HOME/.cache/pre-commit"
 if [ ! -e "$installed" ]; then
     echo "[INFO] Initializing environment for https://example.org/hooks."
@@ -522,6 +536,24 @@ fn a_preflight_says_whether_pre_commit_hooks_are_installed_and_in_the_gate() {
     let failed =
         told.iter().any(|line| line.starts_with("fail gate: not all pre-commit hooks are installed: "));
     assert!(code == Some(1) && failed, "{told:?}");
+    assert!(site.preflight_line().contains("the hooks have no network"), "{told:?}");
+
+    // Neither a hang nor a wrong configuration is about the network.
+    for (file, expected) in [
+        (Some("repos: [] # hang\n"), "fail gate: `pre-commit install-hooks` was stopped: took too long"),
+        (Some("\n"), "fail gate: `.pre-commit-config.yaml` is not valid: exit code 1: "),
+        (None, "fail gate: `.pre-commit-config.yaml` is not valid: exit code 1: "),
+    ] {
+        let site = site_with_hooks(false, "timeout = \"2s\"\n");
+        match file {
+            Some(text) => site.write("repository/.pre-commit-config.yaml", text),
+            None => std::fs::remove_file(site.path("repository/.pre-commit-config.yaml")).unwrap(),
+        }
+        site.commit();
+        let told = site.preflight_line();
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("the hooks have no network"), "{told}");
+    }
 
     site.write("truing.toml", "");
     let (told, code) = site.preflight(&[KEY]);
@@ -529,7 +561,7 @@ fn a_preflight_says_whether_pre_commit_hooks_are_installed_and_in_the_gate() {
     assert!(code == Some(0) && told.iter().any(|line| line.starts_with(note)), "{told:?}");
 }
 
-const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "a key");
+const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "canary-key");
 
 #[test]
 fn linters_belong_to_the_gate_and_one_that_fails_is_no_finding() {
@@ -565,7 +597,7 @@ fn a_preflight_passes_where_all_is_there_and_says_what_it_looked_at() {
     let all = ["git", "repository", "difference", "tree", "branch", "sandbox", "model", "gate", "checks"];
     let mark = |name| if name == "checks" { "warn" } else { "ok  " };
     assert_eq!(names, all.map(|name| format!("{} {name}", mark(name))), "without checks a fix is not tried");
-    assert!(!told.concat().contains("a key"));
+    assert!(!told.concat().contains("canary-key"));
 
     let output = site.command(&["preflight", "--format", "json"]).env(KEY.0, KEY.1).output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();

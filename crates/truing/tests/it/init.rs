@@ -144,6 +144,8 @@ fn init_configures_the_forge_of_the_clones_origin() {
     git(&["remote", "add", "origin", "x"]);
     for (number, (origin, expected)) in [
         ("https://ada@bitbucket.org/team/shop.git", "forge.bitbucket.repositories = [\"team/shop\"]"),
+        ("https://bitbucket.org/team/shop.git", "# forge.bitbucket.token = { env = \"BITBUCKET_TOKEN\" }"),
+        ("https://bitbucket.org/team/shop.git", "# forge.bitbucket.email = \"\""),
         ("git@bitbucket.org:team/shop.git", "forge.bitbucket.kind = \"bitbucket\""),
         ("git@bitbucket.org-work:team/shop.git", "forge.bitbucket.repositories = [\"team/shop\"]"),
         ("ssh://git@altssh.bitbucket.org:443/team/shop.git", "forge.bitbucket.kind = \"bitbucket\""),
@@ -180,4 +182,67 @@ fn init_configures_the_forge_of_the_clones_origin() {
             assert_eq!(home.run(&["config", "check", &file]).out, format!("{file}: fine\n"));
         }
     }
+}
+
+/// A file that serves every repository is not what the user of a clone wants, so the command says why the
+/// repository is missing.
+#[test]
+fn init_warns_if_it_cannot_name_the_repository_of_the_clone() {
+    let home = Home::empty();
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        assert!(done.success());
+    };
+    let write = |file: &str| {
+        let ran = home.run(&["init", "--output", file]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert_eq!(home.run(&["config", "check", file]).out, format!("{file}: fine\n"));
+        let written = std::fs::read_to_string(home.path().join(file)).unwrap();
+        (ran.err.split_whitespace().collect::<Vec<_>>().join(" "), written)
+    };
+    let placeholder = "\n# forge.github.repositories = [\"OWNER/NAME\"]\n";
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "upstream", "https://bitbucket.org/team/shop.git"]);
+    let (told, written) = write("only.toml");
+    assert!(told.contains("serves only team/shop (the remote `upstream`)"), "{told}");
+    assert!(written.contains("\nforge.bitbucket.repositories = [\"team/shop\"]\n"), "{written}");
+    git(&["remote", "add", "fork", "git@github.com:ada/shop.git"]);
+    let (told, written) = write("several.toml");
+    assert!(told.contains("there are several remotes, and none is called `origin`"), "{told}");
+    assert!(written.contains(placeholder), "{written}");
+
+    git(&["remote", "add", "origin", "x"]);
+    for (number, origin) in [
+        "/srv/git/shop.git",
+        "https://github.com/../..",
+        "git@github.com:../..",
+        "https://github.com/acme/.git",
+        "https://github.com/acme/..",
+        "https://github.com/acme/sh*op",
+        "https://github.com/acme",
+        "https://github.com/acme/shop/more",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        git(&["remote", "set-url", "origin", origin]);
+        let (told, written) = write(&format!("{number}.toml"));
+        let is_explained = told.contains("the address of the remote `origin`, `")
+            && told.contains("`, does not show a repository `OWNER/NAME`");
+        assert!(is_explained, "{origin}: {told}");
+        assert!(written.contains(placeholder), "{origin}: {written}");
+    }
+    git(&["remote", "set-url", "origin", "https://github.com/acme/shop"]);
+    git(&["remote", "set-url", "--add", "origin", "https://github.com/mirror/shop"]);
+    assert!(write("first.toml").1.contains("\nforge.github.repositories = [\"acme/shop\"]\n"));
+
+    std::fs::write(home.path().join(".git/config"), "[remote\n").unwrap();
+    let (told, written) = write("broken.toml");
+    assert!(told.contains("the remote of this repository is unknown: "), "{told}");
+    assert!(written.contains(placeholder), "{written}");
+    std::fs::remove_dir_all(home.path().join(".git")).unwrap();
+    git(&["init", "--quiet", "--bare", "."]);
+    let (told, written) = write("bare.toml");
+    assert!(told.contains("it is a bare repository"), "{told}");
+    assert!(written.contains(placeholder), "{written}");
 }

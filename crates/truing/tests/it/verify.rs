@@ -288,6 +288,28 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
     }
 }
 
+/// The sandbox mounts its own folders at some paths, so a folder of the machine below them is invisible.
+#[test]
+fn a_folder_of_programs_that_the_sandbox_hides_is_named_with_the_mount() {
+    let programs = tempfile::tempdir_in("/tmp").unwrap();
+    let folder = programs.path().display().to_string();
+    let site = Site::new(&format!("[verify]\nprograms = [{folder:?}]\ncheck = [[\"true\"]]\n"));
+    let expected = format!("verify.programs: `{folder}` is hidden in the sandbox, which mounts");
+    let told = |arguments: &[&str]| {
+        let output = site.0.command(arguments).output().unwrap();
+        let said = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        (output.status.code(), said)
+    };
+    let (code, said) = told(&["config", "check"]);
+    assert!(code == Some(0) && said.contains(&expected), "{said}");
+    // A weaker sandbox has no file system of its own.
+    let level = site.0.command(&["sandbox", "check"]).output().unwrap();
+    if text(&level.stdout).starts_with("level: full\n") {
+        let (code, said) = told(&["verify"]);
+        assert!(code == Some(2) && said.contains(&expected) && said.contains("move the folder"), "{said}");
+    }
+}
+
 /// Returns the number of processes that have this word as an argument.
 fn count_processes_with(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

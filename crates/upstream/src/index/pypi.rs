@@ -8,6 +8,7 @@ use super::page::{self, IndexFile};
 use super::{
     ArchiveDigest, IndexError, PackageIndex, PackageListing, PackageRelease, ReleaseArchive, UnreadableEntry,
 };
+use crate::project_requirement::normalise_package_name;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
@@ -19,7 +20,7 @@ pub(super) async fn fetch_releases(
     package: &str,
 ) -> Result<PackageListing, IndexError> {
     let normal =
-        normalise_package_name(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
+        valid_package_name(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
     let page = index.fetch_page(&format!("{normal}/"), package, ACCEPT_HEADER).await?;
     let files = if page.is_json {
         page::parse_json(&page.body, &page.url).map_err(|reason| page.malformed_error(reason))?
@@ -36,13 +37,12 @@ pub(super) async fn fetch_releases(
 
 /// Returns the normalised name of a package (PEP 503), which package indexes use, or none if the name is
 /// invalid.
-fn normalise_package_name(package: &str) -> Option<String> {
+fn valid_package_name(package: &str) -> Option<String> {
     let is_name = !package.is_empty()
         && package.len() <= 200
         && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
         && package.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-    let words: Vec<_> = package.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
-    is_name.then(|| words.join("-").to_ascii_lowercase())
+    is_name.then(|| normalise_package_name(package))
 }
 
 /// Returns one release for each version, with the best available archive: a platform-independent wheel, else
@@ -110,7 +110,7 @@ const SOURCE_ENDINGS: [&str; 7] = [".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tbz"
 /// Parses the name of an archive; `None` for a file that pip ignores: no archive, an archive of another
 /// package, or a version that is not in the format of PEP 440.
 fn parse_archive_name(package: &str, name: &str) -> Option<ArchiveName> {
-    let is_own = |written: &str| normalise_package_name(written).is_some_and(|written| written == package);
+    let is_own = |written: &str| valid_package_name(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {
         let mut parts = stem.split('-');
         let (written, version) = (parts.next()?, parts.next()?);

@@ -124,7 +124,7 @@ pub(super) fn required_packages(text: &str, registry: PackageRegistry) -> Vec<St
 }
 
 /// Normalises a Python package's name as PEP 503 defines, so different spellings of one name are equal.
-pub(super) fn normalise_package_name(package: &str) -> String {
+pub fn normalise_package_name(package: &str) -> String {
     package
         .split(['-', '_', '.'])
         .filter(|word| !word.is_empty())

@@ -11,11 +11,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use globset::GlobBuilder;
 use ignore::WalkBuilder;
 use ignore::overrides::OverrideBuilder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_config::environment::Environment;
+use truing_core::glob::check_bounds;
 use truing_core::policy::{AgentAction, AgentPolicy, PolicyVerdict, plain_words};
 use truing_diff::RepoPath;
 
@@ -287,6 +289,12 @@ impl HookCallPolicy<'_> {
                     white space, or contain `{{` or `!`"
                 ));
             }
+            if let Some(part) = pattern
+                .filter(|_| is_path)
+                .and_then(|pattern| pattern.split('/').find(|part| may_match_parent_folder(part)))
+            {
+                return Err(format!("the pattern of `{tool}` may match `..`: {part:?}"));
+            }
             let pattern = pattern.filter(|_| is_path).map(Path::new);
             if pattern.is_some_and(|pattern| {
                 pattern.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
@@ -405,6 +413,60 @@ impl HookCallPolicy<'_> {
         let has_link = top.and_then(|top| whole.strip_prefix(top).ok()) != Some(path.as_path());
         Ok((path, has_link))
     }
+}
+
+/// Returns true if a component of a pattern may match `.` or `..`. A wildcard at the beginning matches
+/// neither, because programs let it match no entry that begins with a dot.
+fn may_match_parent_folder(component: &str) -> bool {
+    let has_wildcards = component.contains(['*', '?']);
+    let has_only_wildcards = !component.contains(['[', '\\', '(']);
+    if has_only_wildcards && (!has_wildcards || component.starts_with(['*', '?'])) {
+        return false;
+    }
+    if check_bounds(component).is_err() {
+        return true;
+    }
+    let simplified = without_extended_groups(component);
+    let glob = GlobBuilder::new(&simplified).literal_separator(true).empty_alternates(true).build();
+    glob.map_or(true, |glob| {
+        let glob = glob.compile_matcher();
+        [".", ".."].iter().any(|folder| glob.is_match(folder))
+    })
+}
+
+/// Replaces each extended group, such as `+(a|b)`, with a simple pattern that matches each text of dots that
+/// the group matches.
+fn without_extended_groups(component: &str) -> String {
+    let mut simplified = String::new();
+    let mut letters = component.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if !"?*+@!".contains(letter) || letters.peek() != Some(&'(') {
+            simplified.push(letter);
+            continue;
+        }
+        let mut group = String::new();
+        let mut depth = 0_usize;
+        for inner in letters.by_ref() {
+            group.push(inner);
+            match inner {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        let may_be_dots = letter == '!' || group.contains(['.', '*', '?', '[', '\\', '!']);
+        let may_be_empty =
+            "?*".contains(letter) || ["()", "(|", "||", "|)"].iter().any(|edge| group.contains(edge));
+        simplified += match (may_be_dots, may_be_empty) {
+            (true, _) => "{,.,..}",
+            (false, true) => "{,x}",
+            (false, false) => "x",
+        };
+    }
+    simplified
 }
 
 /// Returns true if ripgrep searches `.git` in this folder. The walk is ripgrep's own.

@@ -152,8 +152,8 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(open().await, 0);
 }
 
-/// Runs each line of the example with a fake linter in the place of the real one. The finding is on the
-/// second line of `a.py`. An output of nothing, or the exit code of a failure, resolves no finding.
+/// Runs each pair of steps of the example with a fake linter in the place of the real one. The finding is on
+/// the second line of `a.py`. An output of nothing, or the exit code of a failure, resolves no finding.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");
@@ -180,10 +180,11 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
     ];
     let mut tried = 0;
     for (linter, found, nothing) in outputs {
-        let line = example
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("- run: ").filter(|line| line.starts_with(linter)))
-            .unwrap_or_else(|| panic!("{linter}"));
+        let mut scripts = example.lines().filter_map(|line| line.trim().strip_prefix("- run: "));
+        let linter_script = scripts.find(|script| script.starts_with(linter)).unwrap();
+        let line = format!("{linter_script}\n{}", scripts.next().unwrap());
+        // The step of the linter does not get the token.
+        assert!(example.contains(&format!("{linter_script}\n      - run: truing review ")), "{linter}");
         let site = Site::new().await;
         let number = open_clean_pull(&site).await;
         let run_line = |output: &str, code: u8| {
@@ -198,9 +199,15 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
             let program = Path::new(truing.get_program()).parent().unwrap();
             let path = format!("{}:{}:/usr/bin:/bin", programs.display(), program.display());
             let mut command = Command::new("bash");
-            command.args(["-e", "-c", line]).env_clear().current_dir(site.home.path());
+            command.args(["-e", "-c", &line]).env_clear().current_dir(site.home.path());
             command.envs(truing.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            let variables = [("PATH", path.as_str()), ("PULL", "o/r#1"), ("TRUING_CONFIG", "truing.toml")];
+            let temporary = site.home.path().display().to_string();
+            let variables = [
+                ("PATH", path.as_str()),
+                ("PULL", "o/r#1"),
+                ("RUNNER_TEMP", &temporary),
+                ("TRUING_CONFIG", "truing.toml"),
+            ];
             Ran::from(command.envs(variables).output().unwrap())
         };
         let is_open = async || {
@@ -217,5 +224,5 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
         assert!(!is_open().await, "{linter}: {ran:?}");
         tried += 1;
     }
-    assert_eq!(tried, example.matches("; truing review ").count());
+    assert_eq!(tried, example.matches("- run: truing review ").count());
 }

@@ -131,46 +131,59 @@ fn api_key_takes_precedence() {
 #[test]
 fn unusable_subscription_is_refused_with_next_command() {
     let program = "/bin/true";
-    for (runtime, config, key, message, hint) in [
-        ("native", "", true, "serves only the runtime `cli`", "set review.runtime = \"cli\""),
-        ("cli", "base_url", true, "only to https://api.anthropic.com", "unset ANTHROPIC_BASE_URL"),
+    for (runtime, config, token, message, hint) in [
+        ("native", "", TOKEN, "serves only the runtime `cli`", "set review.runtime = \"cli\""),
+        (
+            "cli",
+            "https://gateway.example",
+            TOKEN,
+            "only to https://api.anthropic.com",
+            "unset ANTHROPIC_BASE_URL",
+        ),
+        (
+            "cli",
+            "https://api.anthropic.com:8443",
+            TOKEN,
+            "only to https://api.anthropic.com",
+            "unset ANTHROPIC",
+        ),
+        ("cli", "", "can\u{212b}ary", "the token of the subscription contains characters", ""),
+        ("cli", "", "can\nary", "the token of the subscription contains characters", ""),
+        ("cli", "", " canary", "the token of the subscription contains characters", ""),
+        ("cli", "", " ", "ANTHROPIC_API_KEY is not set", "CLAUDE_CODE_OAUTH_TOKEN"),
         (
             "cli",
             "fallback = \"other\"\n[model.other]\nname = \"m\"\napi_key = { env = \"K\" }\n",
-            true,
+            TOKEN,
             "model.fallback cannot be used",
             "unset model.fallback",
         ),
-        ("cli", "claude_config_dir = \"gone\"\n", false, ".credentials.json cannot be read", "claude /login"),
         (
             "cli",
-            "claude_config_dir = \"old\"\n",
-            false,
-            "expired at 1970-01-01T00:00:01Z",
-            "claude setup-token",
+            "claude_config_dir = \"gone\"\n",
+            "",
+            ".credentials.json cannot be used: the file cannot be read",
+            "claude /login",
         ),
-        ("cli", "", false, "ANTHROPIC_API_KEY is not set", "CLAUDE_CODE_OAUTH_TOKEN"),
+        ("cli", "claude_config_dir = \"old\"\n", "", "expired at 1970-01-01T00:00:01Z", "claude setup-token"),
+        ("cli", "", "", "ANTHROPIC_API_KEY is not set", "CLAUDE_CODE_OAUTH_TOKEN"),
     ] {
         let scene = Scene::new(script([])).with_runtime(runtime);
         let old = scene.place.home().join("old");
         std::fs::create_dir(&old).unwrap();
         let login = json!({"claudeAiOauth": {"accessToken": "t", "expiresAt": 1000}});
         std::fs::write(old.join(".credentials.json"), login.to_string()).unwrap();
-        let is_elsewhere = config == "base_url";
-        let config = if is_elsewhere { "" } else { config };
+        let address = config.starts_with("https://").then_some(config);
+        let config = if address.is_some() { "" } else { config };
         let scene = scene.with_config(&format!("{config}[review]\nclaude = {program:?}\n"));
         let mut command = scene.command(&[]);
-        command.env_remove("ANTHROPIC_API_KEY");
-        if key {
-            command.env("CLAUDE_CODE_OAUTH_TOKEN", TOKEN);
-        }
-        if is_elsewhere {
-            command.env("ANTHROPIC_BASE_URL", "https://gateway.example");
-        }
+        command.env_remove("ANTHROPIC_API_KEY").env("CLAUDE_CODE_OAUTH_TOKEN", token);
+        command.envs(address.map(|address| ("ANTHROPIC_BASE_URL", address)));
         let ran = Ran::from(command.output().unwrap());
         let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(ran.exit, 2, "{message}: {said}");
         assert!(said.contains(message) && said.contains(hint), "{message}: {said}");
+        assert!(token.trim().is_empty() || !said.contains(token), "{said}");
         assert_eq!(scene.model.request_log().len(), 0);
     }
 }

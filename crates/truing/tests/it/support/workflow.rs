@@ -178,8 +178,10 @@ pub(crate) fn refused_paths(forge: &FakeForge) -> Vec<String> {
     refused.map(|call| call.path).filter(|path| path != "/user").collect()
 }
 
-/// Checks that each action is pinned by a commit.
-fn assert_pinned(text: &str) {
+/// Checks that each action is pinned by a commit, and that no checkout leaves the token in the clone.
+pub(crate) fn assert_pinned(text: &str) {
+    let count = |part: &str| text.matches(part).count();
+    assert_eq!(count("uses: actions/checkout@"), count("persist-credentials: false"), "{text}");
     for (_, uses) in text.lines().filter_map(|line| line.split_once(" uses: ")) {
         let (_, pin) = uses.split_once('@').unwrap();
         let commit = pin.split(' ').next().unwrap();

@@ -37,7 +37,13 @@ pub(in crate::cli) fn starter_forge(remote: &str, environment: &Environment) -> 
     let is_web = matches!(url.scheme(), "https" | "http");
     let path: Vec<&str> = url.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).collect();
     if let Some(kind) = hosted_kind(&host, is_web) {
-        return Some(StarterForge { kind: Some(kind), server: None, repository: repository_name(&path) });
+        let repository = repository_name(&path);
+        return Some(StarterForge {
+            kind: Some(kind),
+            server: None,
+            repository,
+            is_repository_unknown: false,
+        });
     }
     let git_path = path.len().checked_sub(3).filter(|index| path.get(*index) == Some(&DATA_CENTER_GIT_PATH));
     let kind = if is_github_enterprise(&host, environment) {
@@ -54,7 +60,8 @@ pub(in crate::cli) fn starter_forge(remote: &str, environment: &Environment) -> 
         path.iter().take(git_path.unwrap_or(0)).map(|part| format!("/{part}")).collect();
     let port = url.port().filter(|_| is_web).map_or(String::new(), |port| format!(":{port}"));
     let repository = path.get(git_path.map_or(0, |index| index + 1)..).and_then(repository_name);
-    Some(StarterForge { kind, server: Some(format!("https://{host}{port}{server_path}")), repository })
+    let server = Some(format!("https://{host}{port}{server_path}"));
+    Some(StarterForge { kind, server, repository, is_repository_unknown: false })
 }
 
 /// Returns the kind of forge that a host belongs to, if the host is github.com or bitbucket.org. An ssh
@@ -80,8 +87,10 @@ fn is_github_enterprise(host: &str, environment: &Environment) -> bool {
 fn repository_name(path: &[&str]) -> Option<String> {
     let [owner, name] = path else { return None };
     let name = name.strip_suffix(".git").unwrap_or(name);
-    let is_plain =
-        |part: &str| part.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.~".contains(letter));
+    let is_plain = |part: &str| {
+        !["", ".", ".."].contains(&part)
+            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.~".contains(letter))
+    };
     (is_plain(owner) && is_plain(name)).then(|| format!("{owner}/{name}"))
 }
 
