@@ -585,10 +585,8 @@ mod tests {
             assert_eq!(found, home.path(&format!("usr/local/rustup/toolchains/1.95.0-x86_64/bin/{name}")));
         }
         home.machine = own.with_rustup(Some(OsStr::new("relative")));
-        assert_eq!(
-            home.find_program("cargo", &[]).file,
-            home.path(".rustup/toolchains/1.94.0-x86_64/bin/cargo")
-        );
+        let cargo = home.path(".rustup/toolchains/1.94.0-x86_64/bin/cargo");
+        assert_eq!(home.find_program("cargo", &[]).file, cargo);
     }
 
     #[test]

@@ -27,6 +27,11 @@ impl SecretString {
         &self.0
     }
 
+    /// Returns true for visible ASCII characters. The keys and tokens of all providers consist of them.
+    pub fn is_visible_ascii(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
     /// Returns a fingerprint that identifies the secret without revealing it.
     pub fn public_fingerprint(&self) -> String {
         let digest = Sha256::digest(self.0.as_bytes());

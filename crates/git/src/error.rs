@@ -205,7 +205,7 @@ pub enum GitError {
     /// A commit cannot be signed with the key of the configuration.
     #[error("`sign.ssh_key` of the forge cannot sign a commit: {message}")]
     Signing {
-        /// Git's message.
+        /// Message that git has printed.
         message: String,
     },
     /// The repository does not exist, or is hidden from these credentials.

@@ -460,8 +460,8 @@ impl Mirror {
         self.isolated_dir.read_file(sha, path).await
     }
 
-    /// Checks that the remote's signing key, if there is one, can sign commits. Signs a copy of a commit, which
-    /// no ref names afterwards.
+    /// Checks that the remote's signing key, if there is one, can sign commits. Signs a copy of a commit,
+    /// which no ref names afterwards.
     ///
     /// # Errors
     /// [`GitError::Signing`]

@@ -641,7 +641,7 @@ impl ConvergeRunner<'_> {
             self.mirror
                 .check_out_private_clone(head, std::slice::from_ref(&change.base), folder.path())
                 .await?;
-            let commands = commands.with_base_hooks(BaseCommit::Mirror(&self.mirror, &change.base)).await?;
+            let commands = commands.with_base_hooks(BaseCommit::Mirror(self.mirror, &change.base)).await?;
             commands.run(folder.path(), &change, &trust, &mut gated).await?;
             if gated.uses_base_hooks {
                 self.record.warn(pre_commit::BASE_HOOKS_NOTE.to_owned());

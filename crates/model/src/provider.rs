@@ -128,7 +128,9 @@ impl ModelProvider {
             // the request.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
-            ProviderCredentials::Subscription(SubscriptionLogin::Token(token)) if !is_valid_key(token) => {
+            ProviderCredentials::Subscription(SubscriptionLogin::Token(token))
+                if !token.is_visible_ascii() =>
+            {
                 return Err(ProviderError::InvalidKey("token of the subscription"));
             }
             // The token of a logged-in program changes every few hours.
@@ -328,15 +330,9 @@ fn authorize_subscription(token: &SecretString, headers: &mut HeaderMap) -> Resu
     Ok(())
 }
 
-/// Returns true for a key of visible ASCII characters. The keys and tokens of all providers consist of them.
-pub(crate) fn is_valid_key(key: &SecretString) -> bool {
-    let key = key.expose();
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 fn secret_header(prefix: &str, key: &SecretString) -> Result<HeaderValue, ProviderError> {
     let invalid = ProviderError::InvalidKey("API key");
-    if !is_valid_key(key) {
+    if !key.is_visible_ascii() {
         return Err(invalid);
     }
     let mut value = HeaderValue::from_str(&format!("{prefix}{}", key.expose())).map_err(|_| invalid)?;

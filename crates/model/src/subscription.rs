@@ -14,8 +14,6 @@ use serde::Deserialize;
 use truing_core::given_secrets;
 use truing_core::secret::SecretString;
 
-use crate::provider::is_valid_key;
-
 /// File of the credential in the configuration folder of `claude`.
 const CREDENTIALS_FILE: &str = ".credentials.json";
 /// Maximum size of this file in bytes.
@@ -104,7 +102,7 @@ fn read_token(file: PathBuf, now: SystemTime) -> Result<SecretString, Subscripti
     };
     let stored = serde_json::from_str::<CredentialsFile>(&text).ok().and_then(|content| content.login);
     let Some(StoredLogin { access_token, expires_at }) =
-        stored.filter(|login| is_valid_key(&SecretString::new(login.access_token.as_str())))
+        stored.filter(|login| SecretString::new(login.access_token.as_str()).is_visible_ascii())
     else {
         return Err(SubscriptionLoginError { file, reason: NO_LOGIN_REASON.to_owned() });
     };

@@ -71,7 +71,7 @@ fn verifier_with_registries(
         .map_err(verify_error)
 }
 
-/// Hint for [`hidden_folder_message`].
+/// Hint for a folder that [`hidden_folder_message`] names.
 pub(crate) const HIDDEN_FOLDER_HINT: &str =
     "move the folder to a place that the sandbox shows, such as a folder below /opt";
 
