@@ -5,7 +5,6 @@
 
 mod check;
 #[cfg(test)]
-mod limits;
 mod lock;
 mod measure;
 mod sbom;
