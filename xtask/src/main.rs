@@ -4,7 +4,6 @@
 //! product are in the crate `bench`.
 
 mod check;
-#[cfg(test)]
 mod lock;
 mod measure;
 mod sbom;
