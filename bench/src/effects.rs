@@ -40,10 +40,8 @@ fn render_page(tests: &str) -> Result<String> {
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
     page += "\n## Outcomes\n\nFor each forge, a table shows the outcome of each effect after each \
-        incident. The columns are the incidents. Each cell has one test, `effects::EFFECT::FORGE::CASE` \
-        in `";
-    page += TESTS;
-    page += "`. `withheld`: nothing is written, and the run stops. `reported`: the effect is absent, and \
+        incident. The columns are the incidents. Each cell has one test. \
+        `withheld`: nothing is written, and the run stops. `reported`: the effect is absent, and \
         the loop receives the forge's reason. `once`: the effect is present exactly once. `listed`: \
         nothing is written, and the run continues as if Truing had performed the effect. `cannot`: the \
         forge does not support the effect, for the reason in the list below the table. Truing refuses \

@@ -28,7 +28,6 @@ mod preflight;
 mod pull;
 mod reviewed;
 mod runtimes;
-mod scenarios;
 mod scene;
 mod served;
 mod several;

@@ -14,7 +14,7 @@ const HEAD: &str = "# Conformance
     UPDATE_DOCS=1 cargo test -p truing-service --test it conformance:: -->
 
 The same scenarios run with \
-    every forge (`crates/service/tests/it/conformance/scenarios.rs`). Whenever the service is idle,
+    every forge. Whenever the service is idle,
 all of \
     these conditions must hold:
 

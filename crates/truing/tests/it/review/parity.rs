@@ -1,7 +1,7 @@
 //! Generates a documentation page with the options of the Claude Agent SDK and their equivalents in both
 //! runtimes.
 //!
-//! `UPDATE_DOCS=1` writes the page. The test fails if a listed configuration key or test does not exist, or
+//! `UPDATE_DOCS=1` writes the page. The test fails if a listed configuration key does not exist, or
 //! if an option is missing or listed twice.
 
 use std::collections::BTreeSet;
@@ -29,15 +29,7 @@ struct Row {
     cli: &'static str,
     /// Configuration keys of the equivalent, separated by spaces.
     keys: &'static str,
-    /// File and function name of a test of the equivalent.
-    test: Option<(&'static str, &'static str)>,
 }
-
-const ADVERSE: &str = "crates/truing/tests/it/review/adverse.rs";
-const CLI: &str = "crates/truing/tests/it/review/cli.rs";
-const KILLED: &str = "crates/truing/tests/it/review/killed.rs";
-const MODEL: &str = "crates/truing/tests/it/review/model.rs";
-const SPECIALISTS: &str = "crates/truing/tests/it/review/specialists.rs";
 
 const ROWS: &[Row] = &[
     Row {
@@ -45,7 +37,6 @@ const ROWS: &[Row] = &[
         here: "A signal, a lost lease, the time limit or the kill switch ends a run at once",
         cli: "The program's PID namespace ends, so no process of the program remains",
         keys: "",
-        test: Some((KILLED, "of_a_review_that_is_killed_nothing_is_left")),
     },
     Row {
         options: "cwd additionalDirectories projectConfigRoot",
@@ -53,7 +44,6 @@ const ROWS: &[Row] = &[
             and from the default branch",
         cli: "The program itself sees no file of the repository",
         keys: "forge.NAME.config_branches",
-        test: None,
     },
     Row {
         options: "env executable extraArgs pathToClaudeCodeExecutable spawnClaudeCodeProcess",
@@ -61,14 +51,12 @@ const ROWS: &[Row] = &[
         cli: "The configuration sets the program and its exact version. Truing sets all its variables and \
             arguments, so the program gets none from the machine",
         keys: "review.claude review.claude_version",
-        test: Some((CLI, "what_the_program_cannot_be_is_refused_before_anything_is_asked")),
     },
     Row {
         options: "model",
         here: "One model for each provider; a run cannot use another model",
         cli: "Truing refuses a request for another model",
         keys: "model.name",
-        test: None,
     },
     Row {
         options: "fallbackModel betas effort thinking maxThinkingTokens",
@@ -76,7 +64,6 @@ const ROWS: &[Row] = &[
             provider still fails, Truing reviews only with rules",
         cli: "The program's own fallbacks and retries are disabled",
         keys: "",
-        test: Some((ADVERSE, "each_misbehaviour_comes_to_the_same_with_the_program_in_between")),
     },
     Row {
         options: "systemPrompt",
@@ -84,7 +71,6 @@ const ROWS: &[Row] = &[
             file in a folder",
         cli: "The program's own system prompt never reaches the provider",
         keys: "prompts.dir",
-        test: Some((CLI, "the_same_script_comes_to_the_same_in_both_runtimes")),
     },
     Row {
         options: "tools allowedTools disallowedTools toolAliases",
@@ -93,7 +79,6 @@ const ROWS: &[Row] = &[
             calls end the run",
         cli: "The program's own tools are disabled, and also denied by name",
         keys: "",
-        test: Some((ADVERSE, "each_misbehaviour_of_a_model_has_one_outcome_and_its_money")),
     },
     Row {
         options: "permissionMode permissionPrompts permissionPromptToolName canUseTool \
@@ -102,7 +87,6 @@ const ROWS: &[Row] = &[
             bypasses them",
         cli: "The mode `dontAsk`, without permission prompts",
         keys: "sandbox.level",
-        test: None,
     },
     Row {
         options: "hooks",
@@ -110,7 +94,6 @@ const ROWS: &[Row] = &[
             of a repository",
         cli: "",
         keys: "telemetry.otlp_endpoint",
-        test: None,
     },
     Row {
         options: "mcpServers strictMcpConfig mcpServersDelivery",
@@ -118,7 +101,6 @@ const ROWS: &[Row] = &[
             cannot add a server",
         cli: "The program knows only one server: the server of the run",
         keys: "mcp.NAME.tools",
-        test: None,
     },
     Row {
         options: "agents agent",
@@ -127,7 +109,6 @@ const ROWS: &[Row] = &[
             model cannot start another model",
         cli: "One program for each reviewer or auditor. Truing refuses and counts requests of subagents",
         keys: "review.specialists",
-        test: Some((SPECIALISTS, "four_programs_side_by_side_come_to_the_same")),
     },
     Row {
         options: "maxTurns",
@@ -135,7 +116,6 @@ const ROWS: &[Row] = &[
             findings so far",
         cli: "The program's own limit is a few turns higher",
         keys: "review.max_turns",
-        test: Some((MODEL, "runaway_turns_end_at_the_limit_with_what_there_is")),
     },
     Row {
         options: "maxBudgetUsd taskBudget",
@@ -145,7 +125,6 @@ const ROWS: &[Row] = &[
         cli: "As a second safeguard, the program has its own cost limit, which it computes with its own \
             prices",
         keys: "budget.review_usd budget.repo_day_usd team.NAME.month_usd",
-        test: Some((CLI, "the_programs_own_cap_is_a_second_belt")),
     },
     Row {
         options: "outputFormat",
@@ -153,7 +132,6 @@ const ROWS: &[Row] = &[
             model can correct it once. After a second such report, the run is partial",
         cli: "",
         keys: "",
-        test: Some((ADVERSE, "each_misbehaviour_of_a_model_has_one_outcome_and_its_money")),
     },
     Row {
         options: "includePartialMessages includeHookEvents forwardSubagentText stderr debug debugFile \
@@ -162,14 +140,12 @@ const ROWS: &[Row] = &[
             also record its requests and responses",
         cli: "Of the program's output, Truing uses only the result",
         keys: "telemetry.capture_content",
-        test: Some((CLI, "a_program_that_fails_leaves_a_review_by_the_rules_that_says_so")),
     },
     Row {
         options: "persistSession sessionId resume continue forkSession resumeSessionAt sessionStore",
         here: "Truing never resumes a conversation. It resumes loops from their records",
         cli: "The program stores nothing",
         keys: "",
-        test: None,
     },
     Row {
         options: "settingSources settings managedSettings",
@@ -177,14 +153,12 @@ const ROWS: &[Row] = &[
             set the keys that this file allows",
         cli: "The program reads no settings files",
         keys: "forge.NAME.config_branches",
-        test: None,
     },
     Row {
         options: "sandbox",
         here: "The process that reads a change, and every command of a fixer, run in the sandbox",
         cli: "The program also runs in the sandbox, and only where the sandbox enforces all its properties",
         keys: "sandbox.level",
-        test: None,
     },
     Row {
         options: "skills plugins",
@@ -193,7 +167,6 @@ const ROWS: &[Row] = &[
             skill. Truing loads no plugins",
         cli: "The program's own skills and plugins are disabled",
         keys: "",
-        test: None,
     },
 ];
 
@@ -211,21 +184,16 @@ fn each_option_has_its_place_and_what_is_named_is_there() {
         update it: UPDATE_DOCS=1 cargo test -p truing --test it review::parity:: -->\n\nThe table shows, \
         for each option of the Claude Agent SDK {SDK}, how Truing supports it. Both runtimes have \
         the\nsame limits, tools, reports and ends. The third column shows what the runtime `cli` \
-        adds.\n\n| Option | Here | With the `claude` program | Keys | Shown by |\n|---|---|---|---|---|\n"
+        adds.\n\n| Option | Here | With the `claude` program | Keys |\n|---|---|---|---|\n"
     );
-    for Row { options, here, cli, keys: of, test } in ROWS {
+    for Row { options, here, cli, keys: of } in ROWS {
         let code = |words: &str| {
             words.split_whitespace().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
         };
         for key in of.split_whitespace() {
             assert!(keys.contains(&format!("`{key}`")), "{key} is no key");
         }
-        let shown = test.map_or(String::new(), |(file, function)| {
-            let text = std::fs::read_to_string(root.join(file)).unwrap();
-            assert!(text.contains(&format!("#[test]\nfn {function}()")), "{function} is no test in {file}");
-            format!("[`{function}`](../../{file})")
-        });
-        writeln!(page, "| {} | {here} | {cli} | {} | {shown} |", code(options), code(of)).unwrap();
+        writeln!(page, "| {} | {here} | {cli} | {} |", code(options), code(of)).unwrap();
     }
     let file = root.join("docs/reference/agent-sdk.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
