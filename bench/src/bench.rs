@@ -14,7 +14,6 @@ mod pushes;
 mod records;
 mod review;
 mod rules;
-mod runtimes;
 mod stores;
 mod watch;
 mod workers;
@@ -34,7 +33,7 @@ enum MeasurementCommand {
     /// Diffs: compare our parser's line counts with git's, and its speed with that of diffy (in process) and
     /// of npm `diff` (as a whole process)
     Diff(diff::Options),
-    /// Webhooks: Webhooks: compare CPU time, latency, memory and the highest rate with those of Fastify,
+    /// Webhooks: compare CPU time, latency, memory and the highest rate with those of Fastify,
     /// BullMQ and Redis
     Ingress(ingress::Options),
     /// Many processes: measure reviews per minute with 1 to 8 workers on Redis and PostgreSQL, and find the
@@ -57,9 +56,6 @@ enum MeasurementCommand {
     /// A whole review of 10,000 changed lines: measure its memory, and how much longer it takes than `git
     /// diff`
     Review(review::Options),
-    /// The same scripted review with each runtime: compare seconds, CPU time and memory with those of the
-    /// claude program alone
-    Runtimes(runtimes::Options),
 }
 
 /// Runs the selected measurement. Returns `false` if a measured figure misses its promised limit.
@@ -74,6 +70,5 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         MeasurementCommand::Pushes(options) => pushes::run(options),
         MeasurementCommand::Converge(options) => converge::run(options),
         MeasurementCommand::Review(options) => review::run(options),
-        MeasurementCommand::Runtimes(options) => runtimes::run(options),
     }
 }

@@ -11,7 +11,7 @@ mod rules;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{say, tools, workspace};
+use xtask::{say, workspace};
 
 #[derive(Parser)]
 #[command(name = "truing-bench", bin_name = "cargo xtask")]
