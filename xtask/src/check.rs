@@ -1,28 +1,24 @@
 //! `cargo xtask check`: runs the checks that the compiler does not make. Each check is a file in `check/` and
 //! returns a report.
 
-mod advisories;
 mod arrows;
 mod changelog;
 mod circles;
 mod code;
 mod deny;
 mod docs;
-mod duplicates;
 mod forges;
 mod interface;
-mod licences;
 mod lines;
 mod macos;
 mod names;
 mod paths;
 mod programs;
 mod report;
-mod spdx;
 mod words;
 mod writers;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -35,15 +31,12 @@ use crate::{say, workspace};
 pub(crate) struct Options {
     /// Only this check
     check: Option<CheckName>,
-    /// A clone of the RustSec advisory database [default: ~/.cargo/advisory-db, if it exists]
-    #[arg(long, env = "ADVISORY_DB", value_name = "FOLDER")]
-    advisory_db: Option<PathBuf>,
 }
 
 /// A check that can be selected by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CheckName {
-    /// Only permitted dependencies between crates, no banned crates, and only permitted sources of crates
+    /// Only permitted dependencies between our crates, and no I/O in the pure crates
     Arrows,
     /// No cycle of more than three files among the modules of a crate
     Circles,
@@ -54,12 +47,8 @@ enum CheckName {
     /// Every name that users' scripts depend on, in documents and on the command line, is as interface.toml
     /// records
     Interface,
-    /// Every crate's licence is on the list of deny.toml
-    Licences,
-    /// Every crate is built in one version, or deny.toml gives a reason for each additional version
-    Duplicates,
-    /// No locked version has a known security problem (needs a copy of the RustSec database)
-    Advisories,
+    /// No dependency that deny.toml forbids, and none with a known vulnerability (needs cargo-deny)
+    Deny,
     /// No source file is too long
     Lines,
     /// The number of confusing names and comments is not higher than names.toml records
@@ -86,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut not_run = Vec::new();
     for check in checks {
         let name = format!("{check:?}").to_lowercase();
-        match run_check(*check, &root, options).with_context(|| format!("check {name}"))? {
+        match run_check(*check, &root).with_context(|| format!("check {name}"))? {
             CheckReport::NotRun(why) => not_run.push(format!("not run: {name}: {why}")),
             CheckReport::Completed { summary, problems, warnings } => {
                 warnings.iter().for_each(|warning| say::print_line(&format!("{name}: warning: {warning}")));
@@ -105,16 +94,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(passed)
 }
 
-fn run_check(check: CheckName, root: &Path, options: &Options) -> Result<CheckReport> {
+fn run_check(check: CheckName, root: &Path) -> Result<CheckReport> {
     match check {
         CheckName::Arrows => arrows::check(root),
         CheckName::Circles => circles::check(root),
         CheckName::Writers => writers::check(root),
         CheckName::Forges => forges::check(root),
         CheckName::Interface => interface::check(root),
-        CheckName::Licences => licences::check(root),
-        CheckName::Duplicates => duplicates::check(root),
-        CheckName::Advisories => advisories::check(root, options.advisory_db.as_deref()),
+        CheckName::Deny => deny::check(root),
         CheckName::Lines => lines::check(root),
         CheckName::Names => names::check(root),
         CheckName::Paths => paths::check(root),

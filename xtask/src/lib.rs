@@ -1,6 +1,4 @@
-//! The modules of `cargo xtask` that the crate `bench` also uses: facts about the workspace, tools, and
-//! output.
+//! The modules of `cargo xtask` that the crate `bench` also uses: facts about the workspace, and output.
 
 pub mod say;
-pub mod tools;
 pub mod workspace;

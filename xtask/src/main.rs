@@ -6,16 +6,16 @@
 mod check;
 mod lock;
 mod measure;
-mod sbom;
 mod size;
 mod soak;
 mod test;
 mod texts;
+mod tools;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{say, tools, workspace};
+use xtask::{say, workspace};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Tests, checks and measures the workspace", version)]
@@ -31,8 +31,8 @@ enum XtaskCommand {
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
     Test(test::Options),
-    /// Run the checks that the compiler does not make: dependencies between crates, licences, duplicates,
-    /// advisories, file sizes, test programs, words, docs, changelog
+    /// Run the checks that the compiler does not make: dependencies between crates, file sizes, test
+    /// programs, words, docs, changelog, and those of cargo-deny
     Check(check::Options),
     /// Run a command while no other build of this repository runs; `.ci/run` runs itself in this way
     Lock(lock::Options),
@@ -51,8 +51,6 @@ enum XtaskCommand {
     /// Run the rules on the histories of public repositories, and compare the findings with people's verdicts
     #[command(disable_help_flag = true)]
     Rules(measure::Options),
-    /// Write a CycloneDX bill of materials with all packages that the program contains
-    Sbom(sbom::Options),
     /// List the texts that the program prints, with file and line, for proofreading
     Texts(texts::TextFilter),
     /// Build the release binary from scratch, and print its build time, size and start-up time
@@ -69,7 +67,6 @@ fn main() -> ExitCode {
         XtaskCommand::Contract(options) => measure::run("contract", "dev", &options),
         XtaskCommand::Fuzz(options) => measure::run("fuzz", "dev", &options),
         XtaskCommand::Rules(options) => measure::run("rules", "dev", &options),
-        XtaskCommand::Sbom(options) => sbom::run(&options),
         XtaskCommand::Texts(options) => texts::run(&options),
         XtaskCommand::Size => size::run(),
     })

@@ -10,47 +10,47 @@ use sha2::Digest as _;
 use crate::say;
 
 /// A program that tests start.
-pub struct TestTool {
+pub(crate) struct TestTool {
     /// The name by which tests start the program.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The command that prints the version; if it is empty, the program is run with `--version`.
-    pub version_command: &'static [&'static str],
+    pub(crate) version_command: &'static [&'static str],
     /// The oldest version that the tests can use.
-    pub minimum_version: Version,
+    pub(crate) minimum_version: Version,
     /// The Debian package that contains the program.
-    pub debian_package: &'static str,
+    pub(crate) debian_package: &'static str,
     /// The tests that need the tool.
-    pub need: ToolNeed,
+    pub(crate) need: ToolNeed,
 }
 
 /// The tests that need a tool, and what they do without the tool.
 #[derive(Clone, Copy)]
-pub struct ToolNeed {
+pub(crate) struct ToolNeed {
     /// The packages of the workspace whose tests start the tool.
-    pub packages: &'static [&'static str],
+    pub(crate) packages: &'static [&'static str],
     /// The promise that is not tested without the tool, if the tests then skip only a part. `None` if the
     /// tests cannot run without the tool.
-    pub untested_promise: Option<&'static str>,
+    pub(crate) untested_promise: Option<&'static str>,
 }
 
 /// A program that no system package contains. It is downloaded as an archive from npm's registry, and
 /// unpacked to the folder in which the tests look for the program.
-pub struct NpmArchiveTool {
+struct NpmArchiveTool {
     /// Name of the program and of the program's file in the archive.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Name of the npm package, without the suffix for the machine's architecture.
     npm_package: &'static str,
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// For each supported architecture: the architecture's name in Rust, its name in npm, and the archive's
     /// SHA-512 digest in hexadecimal.
     archives: &'static [(&'static str, &'static str, &'static str)],
     /// The tests that need the tool.
-    pub need: ToolNeed,
+    pub(crate) need: ToolNeed,
 }
 
 /// All programs that come in archives. Each machine downloads its own copy, because the programs' licence
 /// forbids redistribution.
-pub const NPM_ARCHIVE_TOOLS: &[NpmArchiveTool] = &[NpmArchiveTool {
+const NPM_ARCHIVE_TOOLS: &[NpmArchiveTool] = &[NpmArchiveTool {
     name: "claude",
     npm_package: "@anthropic-ai/claude-code-linux",
     version: "2.1.328",
@@ -74,7 +74,7 @@ pub const NPM_ARCHIVE_TOOLS: &[NpmArchiveTool] = &[NpmArchiveTool {
 
 /// Returns the path of the program. If the program is missing, downloads it from the registry in npm's
 /// configuration. `Err` contains the reason for the failure.
-pub fn find_or_download(root: &Path, packed: &NpmArchiveTool) -> Result<PathBuf, String> {
+fn find_or_download(root: &Path, packed: &NpmArchiveTool) -> Result<PathBuf, String> {
     let NpmArchiveTool { name, npm_package: package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
     let program = folder.join(name);
@@ -114,7 +114,7 @@ fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Re
 }
 
 /// The tests that need the packages of `xtask/npm`.
-pub const NPM_TOOL_NEED: ToolNeed = ToolNeed {
+pub(crate) const NPM_TOOL_NEED: ToolNeed = ToolNeed {
     packages: &["truing", "truing-agent"],
     untested_promise: Some(
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
@@ -168,7 +168,7 @@ fn install_npm_packages(source_folder: &Path, tools_folder: &Path, folder: &Path
 }
 
 /// Every tool that a test needs.
-pub const TEST_TOOLS: &[TestTool] = &[
+pub(crate) const TEST_TOOLS: &[TestTool] = &[
     TestTool {
         name: "git",
         version_command: &["git", "--version"],
@@ -244,24 +244,24 @@ const fn test_tool(
 
 /// The result of the search for tools.
 #[derive(Default)]
-pub struct ToolSearch {
+pub(crate) struct ToolSearch {
     /// Names of the tools that were found, with versions.
-    pub found: Vec<String>,
+    pub(crate) found: Vec<String>,
     /// The tools that are unavailable.
-    pub missing: Vec<MissingTool>,
+    pub(crate) missing: Vec<MissingTool>,
 }
 
 /// A tool that is unavailable.
-pub struct MissingTool {
+pub(crate) struct MissingTool {
     /// The tests that need the tool.
-    pub requirement: ToolNeed,
+    pub(crate) requirement: ToolNeed,
     /// The reason why the tool is unavailable, and how to install it.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Finds the tools that the tests of `packages` need, or of all packages if the list is empty. Installs
 /// missing and outdated tools if this machine permits the installation.
-pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
+pub(crate) fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |requirement: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| requirement.packages.contains(&name.as_str()))
     };

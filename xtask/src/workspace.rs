@@ -1,6 +1,7 @@
 //! Reads facts about the workspace from cargo and git: the root folder, the tracked files, and the dependency
 //! graph.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -99,86 +100,17 @@ pub fn workspace_members(root: &Path) -> Result<Vec<WorkspaceMember>> {
     Ok(metadata.packages)
 }
 
-/// A package of a resolved dependency graph.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ResolvedPackage {
-    pub name: String,
-    pub version: String,
-    /// The licence expression in the package's manifest, if there is one.
-    pub licence: Option<String>,
-}
-
-/// The crate on which only tests depend. Published builds therefore do not contain this crate.
-const TEST_ONLY_CRATE: &str = "truing-contract";
-
-/// The part of the dependency graph to read. The graph always includes all features and all platforms.
-#[derive(Clone, Copy)]
-pub enum DependencyScope<'a> {
-    /// The packages from which the workspace's crates are built, except packages that only tests use.
-    WithoutTests,
-    /// All packages, including packages that only tests use.
-    WithTests,
-    /// The packages that are linked into the crate with this name.
-    LinkedInto(&'a str),
-}
-
-/// Returns the packages of a part of the graph, sorted and without duplicates. Like cargo's builds, and
-/// unlike the lock file, the result excludes optional dependencies that no feature enables.
-pub fn dependency_graph(root: &Path, scope: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
-    let (crates, edges) = match scope {
-        DependencyScope::WithoutTests => (vec!["--workspace", "--exclude", TEST_ONLY_CRATE], "normal,build"),
-        DependencyScope::WithTests => (vec!["--workspace"], "normal,build,dev"),
-        DependencyScope::LinkedInto(name) => (vec!["--package", name], "normal"),
-    };
+/// Returns the names of the packages that are linked into a crate, with all features and on all platforms.
+/// Like cargo's builds, and unlike the lock file, the result excludes optional dependencies that no feature
+/// enables.
+pub fn linked_packages(root: &Path, crate_name: &str) -> Result<BTreeSet<String>> {
     let tree = command_output(
         cargo_command(root)
             .args(["tree", "--locked", "--all-features", "--target", "all", "--prefix", "none"])
-            .args(["--edges", edges, "--format", "{p}\t{l}"])
-            .args(crates),
+            .args(["--edges", "normal", "--format", "{p}", "--package", crate_name]),
     )?;
-    // Empty lines, which separate the trees of different crates, are skipped.
-    let lines = tree.lines().filter(|line| !line.is_empty());
-    let mut packages = lines.map(parse_package).collect::<Result<Vec<_>>>()?;
-    packages.sort();
-    packages.dedup();
-    Ok(packages)
-}
-
-/// Reads one line of `cargo tree --format "{p}\t{l}"`: `name v1.2.3 (proc-macro)⇥MIT OR Apache-2.0 (*)`.
-fn parse_package(line: &str) -> Result<ResolvedPackage> {
-    let line = line.strip_suffix(" (*)").unwrap_or(line);
-    let read = || {
-        let (package, licence) = line.split_once('\t')?;
-        let mut words = package.split(' ');
-        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
-        let licence = Some(licence.trim()).filter(|text| !text.is_empty());
-        Some(ResolvedPackage {
-            name: name.into(),
-            version: version.into(),
-            licence: licence.map(str::to_owned),
-        })
-    };
-    read().with_context(|| format!("cannot read this line of cargo tree: {line:?}"))
-}
-
-/// A package of the lock file.
-#[derive(Debug, Deserialize)]
-pub struct LockedPackage {
-    pub name: String,
-    pub version: String,
-    /// The registry or repository that contains the package; `None` for the workspace's own crates.
-    pub source: Option<String>,
-}
-
-/// Returns every package of `Cargo.lock`.
-pub fn read_lock_file(root: &Path) -> Result<Vec<LockedPackage>> {
-    #[derive(Deserialize)]
-    struct CargoLock {
-        package: Vec<LockedPackage>,
-    }
-    let text = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let lock: CargoLock = toml::from_str(&text).context("cannot understand Cargo.lock")?;
-    Ok(lock.package)
+    // A line begins with the name: `name v1.2.3 (proc-macro) (*)`.
+    Ok(tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -186,26 +118,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_tree_is_read_whatever_follows_the_version() {
-        let expected = |licence: Option<&str>| ResolvedPackage {
-            name: "some-crate".into(),
-            version: "1.2.3-rc.1+b".into(),
-            licence: licence.map(str::to_owned),
-        };
-        for (line, licence) in [
-            ("some-crate v1.2.3-rc.1+b\tMIT", Some("MIT")),
-            ("some-crate v1.2.3-rc.1+b (proc-macro)\tMIT/Apache-2.0", Some("MIT/Apache-2.0")),
-            ("some-crate v1.2.3-rc.1+b (/a folder/some-crate)\tMIT OR ISC (*)", Some("MIT OR ISC")),
-            ("some-crate v1.2.3-rc.1+b\t", None),
-        ] {
-            assert_eq!(parse_package(line).unwrap(), expected(licence), "{line}");
-        }
-        assert!(parse_package("not a package").is_err());
-    }
-
-    #[test]
     fn the_manifests_of_this_workspace_are_found() {
         let members = workspace_members(&workspace_root().unwrap()).unwrap();
         assert!(members.iter().any(|member| member.name == "xtask"));
+    }
+    #[test]
+    fn finds_packages_that_another_package_links() {
+        let linked = linked_packages(&workspace_root().unwrap(), "truing-core").unwrap();
+        for name in ["truing-core", "truing-diff", "serde_core"] {
+            assert!(linked.contains(name), "{name}: {linked:?}");
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! Checks the permitted dependencies between crates, the banned crates, and the sources of crates.
+//! Checks the permitted dependencies between our crates, and that the pure crates are linked with no crate
+//! that does I/O. The rules for all other crates are in `deny.toml`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::deny::{self, BannedCrate};
 use super::report::CheckReport;
-use crate::workspace::{self, DependencyScope, LockedPackage, ResolvedPackage, WorkspaceMember};
+use crate::workspace::{self, WorkspaceMember};
 
 /// All permitted dependencies between crates of this workspace (ARCHITECTURE.md, "Crates"). Only normal
 /// dependencies count: tests may use the fakes.
@@ -107,27 +108,15 @@ const IMPURE_CRATES: &[&str] = &[
     "tokio",
 ];
 
-/// The only permitted implementations of TLS and of cryptography for TLS; deny.toml bans all others.
-const TLS_CRATES: &[&str] = &["rustls", "aws-lc-rs"];
-
 /// Checks the dependency graph of this workspace.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let members = workspace::workspace_members(root)?;
-    let deny = deny::read_config(root)?;
-    let graph = workspace::dependency_graph(root, DependencyScope::WithTests)?;
-
     let mut problems = unlisted_dependencies(&members);
     for pure in PURE_CRATES {
-        problems.extend(forbidden_packages(
-            pure,
-            &workspace::dependency_graph(root, DependencyScope::LinkedInto(pure))?,
-        ));
+        problems.extend(forbidden_packages(pure, &workspace::linked_packages(root, pure)?));
     }
-    problems.extend(banned_packages(&graph, &deny.bans.deny));
-    problems.extend(duplicate_versions(&graph, TLS_CRATES));
-    problems.extend(foreign_packages(&workspace::read_lock_file(root)?, &deny.sources.allow_registry));
     Ok(CheckReport::Completed {
-        summary: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
+        summary: format!("{} crates of ours", members.len()),
         problems,
         warnings: Vec::new(),
     })
@@ -153,54 +142,15 @@ fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
 }
 
 /// Returns a problem for each forbidden package that a pure crate is linked with.
-fn forbidden_packages(pure_crate: &str, linked: &[ResolvedPackage]) -> Vec<String> {
-    let impure = linked.iter().filter(|package| IMPURE_CRATES.contains(&package.name.as_str()));
+fn forbidden_packages(pure_crate: &str, linked: &BTreeSet<String>) -> Vec<String> {
+    let impure = linked.iter().filter(|name| IMPURE_CRATES.contains(&name.as_str()));
     impure
-        .map(|package| {
+        .map(|name| {
             format!(
-                "{pure_crate} must stay pure, but is linked with {0} (cargo tree -p {pure_crate} -i {0})",
-                package.name
+                "{pure_crate} must stay pure, but is linked with {name} (cargo tree -p {pure_crate} -i \
+                 {name})"
             )
         })
-        .collect()
-}
-
-/// Returns a problem for each banned package in the graph.
-fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for BannedCrate { name, reason } in bans {
-        for package in graph.iter().filter(|package| package.name == *name) {
-            problems.push(format!("{name} {} is banned: {reason} (cargo tree -i {name})", package.version));
-        }
-    }
-    problems
-}
-
-/// Returns a problem for each package in `single_version_crates` that the graph contains in more than one
-/// version.
-fn duplicate_versions(graph: &[ResolvedPackage], single_version_crates: &[&str]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for name in single_version_crates {
-        let versions: Vec<_> = graph.iter().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
-        if versions.len() > 1 {
-            problems.push(format!("one TLS stack: {name} is there as {}", versions.join(" and ")));
-        }
-    }
-    problems
-}
-
-/// Returns the packages that are locked to a source other than the allowed registries.
-fn foreign_packages(locked: &[LockedPackage], registries: &[String]) -> Vec<String> {
-    let allowed = |source: &str| {
-        source
-            .strip_prefix("registry+")
-            .is_some_and(|index| registries.iter().any(|allowed| allowed == index))
-    };
-    locked
-        .iter()
-        .filter_map(|package| Some((package, package.source.as_deref()?)))
-        .filter(|(_, source)| !allowed(source))
-        .map(|(package, source)| format!("{} {} comes from {source}", package.name, package.version))
         .collect()
 }
 
@@ -215,10 +165,6 @@ mod tests {
             .map(|(name, kind)| DeclaredDependency { name: (*name).into(), kind: kind.map(str::to_owned) })
             .collect();
         WorkspaceMember { name: name.into(), dependencies }
-    }
-
-    fn package(name: &str, version: &str) -> ResolvedPackage {
-        ResolvedPackage { name: name.into(), version: version.into(), licence: None }
     }
 
     #[test]
@@ -260,46 +206,9 @@ mod tests {
 
     #[test]
     fn a_pure_crate_may_not_reach_the_outside() {
-        let problems =
-            forbidden_packages("truing-core", &[package("serde", "1.0.0"), package("getrandom", "0.3.1")]);
+        let linked = ["serde", "getrandom"].map(str::to_owned).into();
+        let problems = forbidden_packages("truing-core", &linked);
         assert_eq!(problems.len(), 1);
         assert!(problems.concat().contains("linked with getrandom"), "{problems:?}");
-    }
-
-    #[test]
-    fn a_banned_crate_is_named_with_the_reason() {
-        let bans = [BannedCrate { name: "openssl".into(), reason: "one TLS stack".into() }];
-        let problems =
-            banned_packages(&[package("openssl", "0.10.1"), package("openssl-probe", "0.2.0")], &bans);
-        assert_eq!(problems, ["openssl 0.10.1 is banned: one TLS stack (cargo tree -i openssl)"]);
-    }
-
-    #[test]
-    fn two_versions_of_the_tls_stack_are_a_problem() {
-        let graph = [package("rustls", "0.22.0"), package("rustls", "0.23.0"), package("aws-lc-rs", "1.0.0")];
-        assert_eq!(
-            duplicate_versions(&graph, TLS_CRATES),
-            ["one TLS stack: rustls is there as 0.22.0 and 0.23.0"]
-        );
-    }
-
-    #[test]
-    fn only_the_listed_registries_are_sources() {
-        let locked = |source: Option<&str>| LockedPackage {
-            name: "a".into(),
-            version: "1.0.0".into(),
-            source: source.map(str::to_owned),
-        };
-        let registries = ["https://index.example/".to_owned()];
-        let problems = foreign_packages(
-            &[
-                locked(None),
-                locked(Some("registry+https://index.example/")),
-                locked(Some("registry+https://index.example/other")),
-                locked(Some("git+https://index.example/")),
-            ],
-            &registries,
-        );
-        assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

@@ -1,99 +1,92 @@
-//! The parts of `deny.toml` that the checks read. The file has cargo-deny's format, so cargo-deny can use it,
-//! too.
+//! Runs cargo-deny, which compares the crates of `Cargo.lock` with `deny.toml`: bans, second versions,
+//! licences, sources, and known vulnerabilities.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
-#[derive(Deserialize)]
-pub(crate) struct DenyConfig {
-    pub(crate) licenses: LicenseRules,
-    pub(crate) advisories: AdvisoryRules,
-    pub(crate) bans: BanRules,
-    pub(crate) sources: SourceRules,
+use super::report::CheckReport;
+use crate::workspace;
+
+/// The command that installs cargo-deny.
+const INSTALL_COMMAND: &str = "cargo install cargo-deny --locked";
+/// The checks of cargo-deny that need no data from outside.
+const LOCAL_CHECKS: [&str; 3] = ["bans", "licenses", "sources"];
+/// The check of cargo-deny that needs a copy of the RustSec database.
+const ADVISORIES: &str = "advisories";
+
+/// Runs cargo-deny, if it is installed; cargo-deny prints the problems.
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
+    run_cargo_deny(&|| workspace::cargo_command(root))
 }
 
-/// The licences that dependencies may have.
-#[derive(Deserialize)]
-pub(crate) struct LicenseRules {
-    /// Allowed licences; a licence with an exception is written `Apache-2.0 WITH LLVM-exception`.
-    pub(crate) allow: Vec<String>,
-    #[serde(default)]
-    pub(crate) exceptions: Vec<LicenseException>,
-}
-
-/// Additional licences that are allowed for one crate. cargo-deny's format has no field for the reason, so a
-/// comment in `deny.toml` gives the reason.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LicenseException {
-    #[serde(rename = "crate")]
-    pub(crate) name: String,
-    pub(crate) allow: Vec<String>,
-}
-
-/// The advisories that were examined and do not apply here.
-#[derive(Deserialize)]
-pub(crate) struct AdvisoryRules {
-    #[serde(default)]
-    pub(crate) ignore: Vec<IgnoredAdvisory>,
-}
-
-/// An advisory that does not apply to this project. The reason is only for readers of the file, but is
-/// required.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct IgnoredAdvisory {
-    pub(crate) id: String,
-    pub(crate) reason: String,
-}
-
-/// The crates that are forbidden as dependencies.
-#[derive(Deserialize)]
-pub(crate) struct BanRules {
-    pub(crate) deny: Vec<BannedCrate>,
-    #[serde(default)]
-    pub(crate) skip: Vec<SkippedCrate>,
-}
-
-/// A permitted second version of a crate, with the reason.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SkippedCrate {
-    /// The crate in the form `name@version`.
-    #[serde(rename = "crate")]
-    pub(crate) name: String,
-    /// The packages that need this version, and the condition under which the version would no longer be
-    /// needed.
-    pub(crate) reason: String,
-}
-
-impl SkippedCrate {
-    /// Returns the name and the version.
-    pub(crate) fn name_and_version(&self) -> (&str, &str) {
-        self.name.split_once('@').unwrap_or((&self.name, ""))
+/// Runs cargo-deny with `cargo`, which returns a new command of cargo. Leaves out the advisories if their
+/// database cannot be downloaded, because a machine without a network must be able to run all checks.
+fn run_cargo_deny(cargo: &dyn Fn() -> Command) -> Result<CheckReport> {
+    let version = cargo().args(["deny", "--version"]).output().context("cannot start cargo")?;
+    if !version.status.success() {
+        return Ok(CheckReport::NotRun(format!(
+            "cargo-deny is not installed, install it with `{INSTALL_COMMAND}`"
+        )));
     }
+    let mut checks = LOCAL_CHECKS.to_vec();
+    let mut warnings = Vec::new();
+    // The download is a step of its own, because `cargo deny check` fails in the same way without a database
+    // and with a vulnerability.
+    match workspace::command_output(cargo().args(["deny", "--locked", "fetch", "db"])) {
+        Ok(_) => checks.push(ADVISORIES),
+        Err(error) => warnings.push(format!(
+            "{ADVISORIES} are not checked, because their database cannot be downloaded: {error:#}"
+        )),
+    }
+    let mut command = cargo();
+    command.args(["deny", "--locked", "check"]).args(&checks);
+    let status = command.status().context("cannot start cargo deny")?;
+    let summary = format!("cargo deny check {}", checks.join(" "));
+    let problems = match status.success() {
+        true => Vec::new(),
+        false => vec![format!("{summary}: {status} (see above)")],
+    };
+    Ok(CheckReport::Completed { summary, problems, warnings })
 }
 
-/// A crate that is forbidden as a dependency, in every version.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BannedCrate {
-    #[serde(rename = "crate")]
-    pub(crate) name: String,
-    pub(crate) reason: String,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The permitted sources of crates.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct SourceRules {
-    /// Addresses of registry indexes.
-    pub(crate) allow_registry: Vec<String>,
-}
+    /// Runs the check with a shell script in place of cargo. The script gets the arguments of cargo.
+    fn run_with_script(script: &str) -> CheckReport {
+        run_cargo_deny(&|| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script, "cargo"]);
+            command
+        })
+        .unwrap()
+    }
 
-pub(crate) fn read_config(root: &Path) -> Result<DenyConfig> {
-    let text = std::fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
-    toml::from_str(&text).context("cannot understand deny.toml")
+    #[test]
+    fn reports_how_to_install_missing_program() {
+        let CheckReport::NotRun(reason) = run_with_script("exit 101") else { panic!("it was run") };
+        assert!(reason.contains(INSTALL_COMMAND), "{reason}");
+    }
+
+    #[test]
+    fn leaves_out_advisories_without_database() {
+        let script = r#"case "$*" in *fetch\ db) echo offline >&2; exit 1;; *advisories*) exit 1;; esac"#;
+        let CheckReport::Completed { problems, warnings, .. } = run_with_script(script) else {
+            panic!("it was not run")
+        };
+        assert_eq!(problems, Vec::<String>::new());
+        assert!(warnings.len() == 1 && warnings.concat().contains("offline"), "{warnings:?}");
+    }
+
+    #[test]
+    fn reports_problem_if_check_fails() {
+        let script = r#"case "$*" in *check*advisories) exit 1;; esac"#;
+        let CheckReport::Completed { problems, warnings, .. } = run_with_script(script) else {
+            panic!("it was not run")
+        };
+        assert!(problems.len() == 1 && warnings.is_empty(), "{problems:?} {warnings:?}");
+    }
 }

@@ -11,6 +11,6 @@ pub(crate) enum CheckReport {
         /// The warnings, which need no fix.
         warnings: Vec<String>,
     },
-    /// The check was not run, because external data is missing; the text explains how to get the data.
+    /// The check was not run, because a program or external data is missing; the text explains how to get it.
     NotRun(String),
 }
