@@ -33,7 +33,7 @@ use truing_model::gateway::LanguageModel;
 use crate::command::{self, CommandError, CommandIo, CommandLimits, CommandResult};
 use crate::native::turns::ActiveAgentRun;
 use crate::native::{
-    AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimit, RunLimits, RunTools,
+    AgentRunEnd, AgentRunInput, AgentRunResult, CollectedReport, RunLimit, RunLimits, RunTools,
 };
 use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, require_level};
 use conversation::CliConversation;
@@ -227,19 +227,19 @@ impl ClaudeCli {
         Ok(job)
     }
 
-    /// Runs an agent as [`crate::native::run_with_report_check`] does, except that the `claude` program holds
-    /// the conversation.
-    pub async fn run_with_report_check<F: ReportSchema>(
+    /// Runs an agent as [`crate::native::collect_report`] does, except that the `claude` program holds the
+    /// conversation.
+    pub(crate) async fn collect_report(
         &self,
         model: &dyn LanguageModel,
         tools: &dyn RunTools,
         run_input: &AgentRunInput,
         limits: &RunLimits,
-        check_report: impl Fn(&F) -> Option<String> + Send,
-    ) -> AgentRunResult<F> {
+        report: &mut dyn CollectedReport,
+    ) -> AgentRunResult<()> {
         let program_model = ProgramModel::new(model);
         let mut conversation = CliConversation::new(
-            ActiveAgentRun::new(&program_model, tools, run_input, *limits, check_report),
+            ActiveAgentRun::new(&program_model, tools, run_input, *limits, report),
             run_input,
             &program_model,
         );
@@ -255,9 +255,9 @@ impl ClaudeCli {
     /// Runs the program, which holds the conversation with the model. With `is_program_request`, the
     /// provider gets the program's own requests, so the program gets the run's system prompt. If the
     /// conversation has not determined an outcome, the caller uses the outcome that this function returns.
-    async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
+    async fn run_conversation(
         &self,
-        conversation: &mut CliConversation<'_, F, J>,
+        conversation: &mut CliConversation<'_>,
         run_input: &AgentRunInput,
         limits: &RunLimits,
         is_program_request: bool,

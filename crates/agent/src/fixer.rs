@@ -249,7 +249,7 @@ impl RunTools for FixerTools {
 }
 
 fn parse_input<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {
-    T::deserialize(input).map_err(|source| FixerCallError::Input { tool, source })
+    truing_core::json::from_value::<T>(input).map_err(|source| FixerCallError::Input { tool, source })
 }
 
 /// Returns the definitions of the fixer's own tools.

@@ -23,6 +23,7 @@ pub use run_input::{
     DEFAULT_TIME_LIMIT, MAX_CALLS_PER_RESPONSE, MAX_DENIALS, MAX_TOOL_CALLS, ReportSchema, RunLimits,
     RunTools, ToolCallOutput,
 };
+pub(crate) use run_input::{CheckedReport, CollectedReport};
 
 /// Runs a model until it has reported or a limit ends the run. Dropping the future stops the run immediately.
 #[truing_core::boxed_future]
@@ -32,20 +33,20 @@ pub async fn run(
     input: &AgentRunInput,
     limits: &RunLimits,
 ) -> AgentRunResult {
-    run_with_report_check(model, tools, input, limits, |_: &UncheckedFindings| None).await
+    let mut report = CheckedReport::<UncheckedFindings, _>::new(|_: &UncheckedFindings| None);
+    let result = collect_report(model, tools, input, limits, &mut report).await;
+    result.map(|()| report.report)
 }
 
-/// Runs as [`run`] does, for a report that must pass a check. `check_report` receives the whole report. If
-/// `check_report` returns an error message, the model gets the message and one chance to correct the report.
-/// The next report is accepted without a check, so the caller must check the final report.
-pub async fn run_with_report_check<F: ReportSchema>(
+/// Runs as [`run`] does, and collects the model's report in `report`.
+pub(crate) async fn collect_report(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,
     run_input: &AgentRunInput,
     limits: &RunLimits,
-    check_report: impl Fn(&F) -> Option<String> + Send,
-) -> AgentRunResult<F> {
-    let mut turns = turns::ActiveAgentRun::new(model, tools, run_input, *limits, check_report);
+    report: &mut dyn CollectedReport,
+) -> AgentRunResult<()> {
+    let mut turns = turns::ActiveAgentRun::new(model, tools, run_input, *limits, report);
     let end = tokio::time::timeout(limits.time, turns.run_turns()).await;
     turns.finish_run(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
 }

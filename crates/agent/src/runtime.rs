@@ -1,12 +1,12 @@
 //! The runtimes. Each runtime conducts the conversation with a model. Both runtimes have the same limits,
 //! tools, reports and outcomes.
 
-use std::pin::Pin;
-
 use truing_model::gateway::LanguageModel;
 
 use crate::cli::{ClaudeCli, ServerCli};
-use crate::native::{self, AgentRunInput, AgentRunResult, ReportSchema, RunLimits, RunTools};
+use crate::native::{
+    self, AgentRunInput, AgentRunResult, CheckedReport, CollectedReport, ReportSchema, RunLimits, RunTools,
+};
 use crate::outgoing_text;
 
 /// One of the runtimes.
@@ -29,32 +29,37 @@ impl AgentRuntime {
         }
     }
 
-    /// Runs a model until it submits its report or reaches a limit: see [`native::run_with_report_check`].
-    /// Secrets and paths of this machine are removed from the model's input ([`crate::outgoing_text`]).
-    ///
-    /// The future is boxed to erase its type. The future is large, and would otherwise become part of each
-    /// caller's future.
-    pub fn run_with_report_check<'a, F: ReportSchema + 'a>(
-        &'a self,
-        model: &'a dyn LanguageModel,
-        tools: &'a dyn RunTools,
-        brief: &'a AgentRunInput,
-        limits: &'a RunLimits,
-        check_report: impl Fn(&F) -> Option<String> + Send + 'a,
-    ) -> Pin<Box<dyn Future<Output = AgentRunResult<F>> + Send + 'a>> {
-        Box::pin(async move {
-            let (brief, tools) = (outgoing_text::redact_brief(brief), outgoing_text::SanitizedTools(tools));
-            match self {
-                Self::Native => {
-                    Box::pin(native::run_with_report_check(model, &tools, &brief, limits, check_report)).await
-                }
-                Self::Cli(cli) => {
-                    Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, check_report)).await
-                }
-                Self::ServerCli(cli) => {
-                    Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, check_report)).await
-                }
-            }
-        })
+    /// Runs a model until it submits its report or reaches a limit. `check_report` receives the whole report. If
+    /// `check_report` returns an error message, the model gets the message and one chance to correct the report.
+    /// The next report is accepted without a check, so the caller must check the final report. Secrets and paths
+    /// of this machine are removed from the model's input ([`crate::outgoing_text`]).
+    pub async fn run_with_report_check<F: ReportSchema>(
+        &self,
+        model: &dyn LanguageModel,
+        tools: &dyn RunTools,
+        brief: &AgentRunInput,
+        limits: &RunLimits,
+        check_report: impl Fn(&F) -> Option<String> + Send,
+    ) -> AgentRunResult<F> {
+        let mut report = CheckedReport::new(check_report);
+        let result = self.collect_report(model, tools, brief, limits, &mut report).await;
+        result.map(|()| report.report)
+    }
+
+    #[truing_core::boxed_future]
+    async fn collect_report(
+        &self,
+        model: &dyn LanguageModel,
+        tools: &dyn RunTools,
+        brief: &AgentRunInput,
+        limits: &RunLimits,
+        report: &mut dyn CollectedReport,
+    ) -> AgentRunResult<()> {
+        let (brief, tools) = (outgoing_text::redact_brief(brief), outgoing_text::SanitizedTools(tools));
+        match self {
+            Self::Native => native::collect_report(model, &tools, &brief, limits, report).await,
+            Self::Cli(cli) => cli.collect_report(model, &tools, &brief, limits, report).await,
+            Self::ServerCli(cli) => cli.collect_report(model, &tools, &brief, limits, report).await,
+        }
     }
 }

@@ -254,7 +254,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
             items.excess_count = items.excess_count.saturating_add(1);
             continue;
         }
-        match ReportedFinding::deserialize(value) {
+        match truing_core::json::from_value::<ReportedFinding>(value) {
             Ok(item) => items.findings.push(item),
             Err(error) => {
                 items.malformed_count = items.malformed_count.saturating_add(1);

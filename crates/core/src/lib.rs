@@ -26,6 +26,7 @@ pub mod id;
 pub mod identity;
 pub mod increment;
 pub mod instruction;
+pub mod json;
 pub mod lease_fairness;
 pub mod ledger;
 pub mod line;

@@ -371,7 +371,7 @@ impl PartialBlock {
         if let Some(text) = self.input_json {
             self.value.insert("input".to_owned(), parse_tool_input(text));
         }
-        serde_json::from_value(Value::Object(self.value)).map_err(|error| bad_event(&error))
+        truing_core::json::from_value(&Value::Object(self.value)).map_err(|error| bad_event(&error))
     }
 }
 
@@ -381,7 +381,7 @@ fn parse_tool_input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
     }
-    match serde_json::from_str(&text) {
+    match truing_core::json::from_str(&text) {
         Ok(Value::Object(input)) => Value::Object(input),
         Ok(_) | Err(_) => {
             Value::Object(Map::from_iter([(INVALID_JSON_FIELD.to_owned(), Value::String(text))]))
@@ -390,7 +390,7 @@ fn parse_tool_input(text: String) -> Value {
 }
 
 fn parse_stop_reason(reason: &str) -> Result<StopReason, String> {
-    let known = serde_json::from_value(Value::String(reason.to_owned()));
+    let known = truing_core::json::from_value(&Value::String(reason.to_owned()));
     known.map_err(|_| line::clean_line(reason, MAX_QUOTED_CHARS))
 }
 

@@ -100,7 +100,7 @@ fn read_token(file: PathBuf, now: SystemTime) -> Result<SecretString, Subscripti
             return Err(SubscriptionLoginError { file, reason: format!("the file cannot be read: {error}") });
         }
     };
-    let stored = serde_json::from_str::<CredentialsFile>(&text).ok().and_then(|content| content.login);
+    let stored = truing_core::json::from_str::<CredentialsFile>(&text).ok().and_then(|content| content.login);
     let Some(StoredLogin { access_token, expires_at }) =
         stored.filter(|login| SecretString::new(login.access_token.as_str()).is_visible_ascii())
     else {

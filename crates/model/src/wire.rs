@@ -123,7 +123,7 @@ impl WireFormat {
         match self {
             Self::Messages => {
                 let ErrorDetail { kind, message } =
-                    serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
+                    truing_core::json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
                 ProviderErrorDetail { kind, message: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
@@ -198,7 +198,7 @@ pub(crate) fn parse_token_count(body: &[u8]) -> Result<u64, serde_json::Error> {
         #[serde(alias = "inputTokens")]
         input_tokens: u64,
     }
-    serde_json::from_slice(body).map(|TokenCount { input_tokens }| input_tokens)
+    truing_core::json::from_slice(body).map(|TokenCount { input_tokens }| input_tokens)
 }
 
 /// Returns the headers of the Messages API.

@@ -200,7 +200,7 @@ impl From<RemoteError> for ToolError {
 
 /// Parses the input of a tool.
 fn parse_input<T: DeserializeOwned>(input: Value) -> Result<T, ToolError> {
-    serde_json::from_value(input)
+    truing_core::json::from_value(&input)
         .map_err(|error| ToolError(format!("the input does not match the tool's schema: {error}")))
 }
 

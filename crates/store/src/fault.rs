@@ -61,7 +61,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(
     json: &str,
     row_name: impl FnOnce() -> String,
 ) -> Result<T, StoreFault> {
-    serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { row: row_name(), source })
+    truing_core::json::from_str(json).map_err(|source| StoreFault::Unreadable { row: row_name(), source })
 }
 
 /// Returns the readable rows. An unreadable row is logged and left out, so the other rows are still returned.

@@ -23,7 +23,7 @@ pub use self::fault::PostgresConnectError;
 
 use self::session::PostgresSession;
 use crate::fault::StoreFault;
-use crate::sql::{SqlTransaction, StoreOpenPurpose, TransactionMode};
+use crate::sql::{StoreOpenPurpose, TransactionMode, TransactionResult, TransactionWork};
 use crate::watch::StoreMonitor;
 use truing_core::loopback::is_loopback;
 
@@ -111,13 +111,13 @@ impl PostgresDatabase {
     }
 
     /// Runs `work` in a transaction. After a conflict with another transaction, `work` is retried.
-    pub(crate) async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
-    {
+    pub(crate) async fn run(
+        &self,
+        mode: TransactionMode,
+        work: TransactionWork,
+    ) -> Result<TransactionResult, StoreError> {
         let began = Instant::now();
-        let done = self.transact(session::begin_statement(mode), Box::new(work)).await;
+        let done = self.transact(session::begin_statement(mode), work).await;
         if let Some(meter) = self.monitor.write_metrics.get().filter(|_| mode != TransactionMode::Read) {
             meter.commit_seconds.observe(began.elapsed().as_secs_f64());
             meter.failures.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
@@ -125,10 +125,11 @@ impl PostgresDatabase {
         done
     }
 
-    async fn transact<T>(&self, begin_sql: &'static str, mut work: BoxedWork<T>) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-    {
+    async fn transact(
+        &self,
+        begin_sql: &'static str,
+        mut work: TransactionWork,
+    ) -> Result<TransactionResult, StoreError> {
         let mut sessions = 1;
         loop {
             let client =
@@ -157,19 +158,15 @@ impl PostgresDatabase {
     }
 }
 
-/// Work in a transaction. Boxed work lets the compiler generate the surrounding code once for each result
-/// type, not once for each query.
-type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>;
-
 /// Runs work in a session, and retries after a conflict with another transaction.
-fn run_with_retries<T>(
+fn run_with_retries(
     session: PostgresSession,
     begin_sql: &str,
-    work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
-) -> Result<T, StoreFault> {
+    work: &TransactionWork,
+) -> Result<TransactionResult, StoreFault> {
     let mut tries = 1;
     let done = loop {
-        match session.try_transaction(begin_sql, &work) {
+        match session.try_transaction(begin_sql, work) {
             Err(fault) if fault::is_conflict(&fault) && tries < MAX_TRANSACTION_ATTEMPTS => {
                 // One of two conflicting transactions always succeeds. If many transactions conflict, the
                 // growing pauses make them run at different times.

@@ -2,10 +2,35 @@
 //! statements. Each statement is written once, with placeholders such as `?1`. If a statement must differ
 //! between the engines, it depends on the [`SqlDialect`].
 
+use truing_core::port::StoreError;
+
 use crate::fault::StoreFault;
 
 /// A transaction, independent of the engine, as the code of the tables uses it.
 pub(crate) type SqlTransaction = dyn SqlEngine;
+
+/// Work in a transaction. The type of its result is erased, so the compiler generates the code that runs a
+/// transaction once, not once for each type.
+pub(crate) type TransactionWork =
+    Box<dyn Fn(&SqlTransaction) -> Result<TransactionResult, StoreFault> + Send>;
+
+/// The result of [`TransactionWork`].
+pub(crate) type TransactionResult = Box<dyn std::any::Any + Send>;
+
+/// Runs `work` by means of `run`, which does not know the type of the result.
+pub(crate) async fn run_erased<T, F, R>(
+    run: impl FnOnce(TransactionWork) -> R,
+    work: F,
+) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
+    R: Future<Output = Result<TransactionResult, StoreError>>,
+{
+    let result = run(Box::new(move |transaction| Ok(Box::new(work(transaction)?)))).await?;
+    let mismatch = |_| StoreError::Unavailable("the result of a transaction has another type".to_owned());
+    result.downcast().map(|result| *result).map_err(mismatch)
+}
 
 /// An engine that executes statements.
 pub(crate) trait SqlEngine {

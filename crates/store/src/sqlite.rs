@@ -25,9 +25,8 @@ use self::open_file_guard::OpenFileGuard;
 use self::readers::ReaderPool;
 use self::writer::WriterHandle;
 use crate::clock::StoreClock;
-use crate::fault::StoreFault;
 use crate::read_only::SchemaVersions;
-use crate::sql::{SqlTransaction, StoreOpenPurpose};
+use crate::sql::{StoreOpenPurpose, TransactionResult, TransactionWork};
 use crate::watch::StoreMonitor;
 
 /// An open SQLite file.
@@ -85,21 +84,13 @@ impl SqliteFile {
     }
 
     /// Runs `work` on the writing thread.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
-    {
+    pub(crate) async fn write(&self, work: TransactionWork) -> Result<TransactionResult, StoreError> {
         self.database_file.check_in_place()?;
         self.writer.write(work).await
     }
 
     /// Runs `work` on a reading connection.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
-    {
+    pub(crate) async fn read(&self, work: TransactionWork) -> Result<TransactionResult, StoreError> {
         self.readers.read(work).await
     }
 }

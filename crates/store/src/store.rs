@@ -10,7 +10,9 @@ use crate::clock::StoreClock;
 use crate::fault::StoreFault;
 use crate::postgres::{PostgresConnectError, PostgresDatabase};
 use crate::read_only::SchemaVersions;
-use crate::sql::{SqlTransaction, StoreOpenPurpose, TransactionMode};
+use crate::sql::{
+    SqlTransaction, StoreOpenPurpose, TransactionMode, TransactionResult, TransactionWork, run_erased,
+};
 use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
 use crate::valkey::ValkeyServer;
 use crate::watch::StoreMonitor;
@@ -192,48 +194,61 @@ impl Store {
     /// Runs `work` in a transaction, and returns when the transaction is durable. If `work` returns an error,
     /// only its own changes are rolled back. If another process changes rows that `work` has read, `work` is
     /// run again.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) fn write<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(TransactionMode::Write, work).await
+        self.run(TransactionMode::Write, work)
     }
 
     /// Runs `work` in a transaction that conflicts with no other transaction. `work` may write only rows on
     /// which no decision depends, such as entries of the history.
-    pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) fn append<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(TransactionMode::Append, work).await
+        self.run(TransactionMode::Append, work)
     }
 
     /// Runs `work` on rows that all processes use. Each transaction waits until the previous one has ended,
     /// instead of retrying after conflicts.
-    pub(crate) async fn write_serialized<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) fn write_serialized<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(TransactionMode::SerialWrite, work).await
+        self.run(TransactionMode::SerialWrite, work)
     }
 
     /// Runs `work` in a snapshot that includes every acknowledged write.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) fn read<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(TransactionMode::Read, work).await
+        self.run(TransactionMode::Read, work)
     }
 
-    async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
+    fn run<T, F>(
+        &self,
+        mode: TransactionMode,
+        work: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<'_, T, F>
     where
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
+        run_erased(move |work| self.run_work(mode, work), work)
+    }
+
+    #[truing_core::boxed_future]
+    async fn run_work(
+        &self,
+        mode: TransactionMode,
+        work: TransactionWork,
+    ) -> Result<TransactionResult, StoreError> {
         match (&self.0.engine, mode) {
             (StoreEngine::Sqlite(file), TransactionMode::Read) => file.read(work).await,
             // SQLite's single writing thread already runs the jobs one after another.
@@ -241,7 +256,7 @@ impl Store {
                 StoreEngine::Sqlite(file),
                 TransactionMode::Write | TransactionMode::Append | TransactionMode::SerialWrite,
             ) => file.write(work).await,
-            (StoreEngine::Servers { records, .. }, mode) => box_future(move || records.run(mode, work)).await,
+            (StoreEngine::Servers { records, .. }, mode) => records.run(mode, work).await,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::relay::{ProgramMessage, RelayReply};
 use super::wire;
 use crate::mcp::{McpTool, ToolHints};
 use crate::native::turns::{ActiveAgentRun, TurnOutcome};
-use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, ToolCallOutput};
+use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, ToolCallOutput};
 use crate::schema::{MAX_QUOTED_NAME_CHARS, REPORT_TOOL};
 
 /// Text that the program gets as the model's last message.
@@ -30,8 +30,8 @@ pub(super) const HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: false, open_world: false };
 
 /// A run and the state of its exchange with the program.
-pub(super) struct CliConversation<'a, F, J> {
-    agent_run: ActiveAgentRun<'a, F, J>,
+pub(super) struct CliConversation<'a> {
+    agent_run: ActiveAgentRun<'a>,
     model: &'a str,
     program_model: &'a ProgramModel<'a>,
     /// The end of the run; `None` while the run continues.
@@ -52,10 +52,10 @@ pub(super) struct CliConversation<'a, F, J> {
     program_message_count: usize,
 }
 
-impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
+impl<'a> CliConversation<'a> {
     /// Returns the conversation of a run, which uses `program_model`.
     pub(super) fn new(
-        agent_run: ActiveAgentRun<'a, F, J>,
+        agent_run: ActiveAgentRun<'a>,
         run_input: &'a AgentRunInput,
         program_model: &'a ProgramModel<'a>,
     ) -> Self {
@@ -129,7 +129,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// Returns the result of the run. The outcome is `end`, unless the conversation has already determined an
     /// outcome.
-    pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
+    pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<()> {
         self.agent_run.finish_run(self.end.unwrap_or(end)).await
     }
 

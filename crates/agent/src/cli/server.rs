@@ -11,7 +11,7 @@ use truing_model::gateway::LanguageModel;
 
 use super::{ClaudeCli, ClaudeCliError};
 use crate::native::turns::ActiveAgentRun;
-use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimits, RunTools};
+use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, CollectedReport, RunLimits, RunTools};
 
 /// Minimum time between two checks of a program that cannot be used.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -73,24 +73,24 @@ impl ServerCli {
         last_check.as_ref().and_then(|last| last.program.as_ref().err().copied())
     }
 
-    /// Runs an agent as [`ClaudeCli::run_with_report_check`] does. If the program cannot be used, the run
+    /// Runs an agent as [`ClaudeCli::collect_report`] does. If the program cannot be used, the run
     /// ends with [`AgentRunEnd::ProgramFailed`] before its first turn.
-    pub async fn run_with_report_check<F: ReportSchema>(
+    pub(crate) async fn collect_report(
         &self,
         model: &dyn LanguageModel,
         tools: &dyn RunTools,
         run_input: &AgentRunInput,
         limits: &RunLimits,
-        check_report: impl Fn(&F) -> Option<String> + Send,
-    ) -> AgentRunResult<F> {
+        report: &mut dyn CollectedReport,
+    ) -> AgentRunResult<()> {
         let program = match self.usable_program().await {
             Ok(program) => program,
             Err(problem) => {
-                let agent_run = ActiveAgentRun::new(model, tools, run_input, *limits, check_report);
+                let agent_run = ActiveAgentRun::new(model, tools, run_input, *limits, report);
                 return agent_run.finish_run(unusable_program_end(problem)).await;
             }
         };
-        let result = program.run_with_report_check(model, tools, run_input, limits, check_report).await;
+        let result = program.collect_report(model, tools, run_input, limits, report).await;
         if result.turns > 0 || !matches!(result.end, AgentRunEnd::ProgramFailed(_)) {
             return result;
         }

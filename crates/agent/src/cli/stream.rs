@@ -79,7 +79,7 @@ impl CliStream {
     /// Handles the end of a line. If there are several results, an error takes precedence.
     pub(super) fn finish_line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
-        let result_line = serde_json::from_slice::<ResultLine>(&line)
+        let result_line = truing_core::json::from_slice::<ResultLine>(&line)
             .ok()
             .filter(|result_line| result_line.r#type == "result" && !is_long);
         if let Some(result_line) = result_line

@@ -88,7 +88,7 @@ pub(super) fn encode_task(task: &str) -> Vec<u8> {
 /// A description of the error in the request.
 pub(super) fn read_request(body: &[u8], headers: &HeaderMap) -> Result<CliRequest, String> {
     let CliRequestBody { model, messages, tools, stream, system, thinking, output_config, mut fields } =
-        serde_json::from_slice(body)
+        truing_core::json::from_slice(body)
             .map_err(|error| format!("the body is not a request for a message: {error}"))?;
     for field in RUN_FIELDS {
         fields.remove(field);
@@ -97,7 +97,7 @@ pub(super) fn read_request(body: &[u8], headers: &HeaderMap) -> Result<CliReques
         Value::Null => Vec::new(),
         Value::String(text) => vec![MessageBlock::text(text)],
         blocks @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            serde_json::from_value(blocks)
+            truing_core::json::from_value(&blocks)
                 .map_err(|error| format!("the system prompt is not a list of blocks: {error}"))?
         }
     };
@@ -170,7 +170,7 @@ fn parse_block(mut value: Value) -> MessageBlock {
             Some(_) | None => {}
         }
     }
-    match serde_json::from_value(value) {
+    match truing_core::json::from_value(&value) {
         Ok(block) => block,
         // Not reached: any value parses as a block.
         Err(_) => MessageBlock::text(""),

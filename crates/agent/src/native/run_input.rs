@@ -40,6 +40,108 @@ pub trait ReportSchema: Default + Send {
     fn acceptance_message(&self) -> String;
 }
 
+/// The report of a run in progress, independent of its type. The compiler therefore generates the code of a run
+/// once, not once for each type of report.
+pub(crate) trait CollectedReport: Send {
+    /// Returns the definition of the report tool.
+    fn tool(&self) -> ToolDefinition;
+
+    /// Returns the messages that request the report.
+    fn messages(&self) -> ReportMessages;
+
+    /// Parses a call's input and adds it to the report. Returns true if another report will follow.
+    ///
+    /// # Errors
+    /// A description of the error, for the model.
+    fn add_tool_input(&mut self, input: &Value) -> Result<bool, String>;
+
+    /// Adds a report that a model wrote as text. Returns `None` if the text is no report.
+    fn add_text(&mut self, text: &str) -> Option<bool>;
+
+    /// Returns the message to a model that made a call with this input.
+    ///
+    /// # Errors
+    /// A description of the error, for the model.
+    fn acceptance_message(&self, input: &Value) -> Result<String, String>;
+
+    /// Checks the report. Discards a rejected report, unless [`ReportSchema::KEEPS_REJECTED_REPORTS`] is true.
+    ///
+    /// # Errors
+    /// [`RejectedReport`]
+    fn check(&mut self) -> Result<(), RejectedReport>;
+}
+
+/// The messages of a [`ReportSchema`].
+#[derive(Clone, Copy)]
+pub(crate) struct ReportMessages {
+    /// [`ReportSchema::RETRY_MESSAGE`]
+    pub(crate) retry: &'static str,
+    /// [`ReportSchema::CUT_OFF_MESSAGE`]
+    pub(crate) cut_off: &'static str,
+    /// [`ReportSchema::LAST_TURN_MESSAGE`]
+    pub(crate) last_turn: &'static str,
+}
+
+/// A report that its check rejected.
+pub(crate) struct RejectedReport {
+    /// The error in the report, for the model.
+    pub(crate) message: String,
+    /// True if the report is kept nevertheless.
+    pub(crate) is_kept: bool,
+}
+
+/// A report, and the check that it must pass.
+pub(crate) struct CheckedReport<F, J> {
+    pub(crate) report: F,
+    /// Returns the error in a report, or none if the report is accepted.
+    check_report: J,
+}
+
+impl<F: ReportSchema, J: Fn(&F) -> Option<String>> CheckedReport<F, J> {
+    pub(crate) fn new(check_report: J) -> Self {
+        Self { report: F::default(), check_report }
+    }
+}
+
+impl<F: ReportSchema, J: Fn(&F) -> Option<String> + Send> CollectedReport for CheckedReport<F, J> {
+    fn tool(&self) -> ToolDefinition {
+        F::tool()
+    }
+
+    fn messages(&self) -> ReportMessages {
+        ReportMessages {
+            retry: F::RETRY_MESSAGE,
+            cut_off: F::CUT_OFF_MESSAGE,
+            last_turn: F::LAST_TURN_MESSAGE,
+        }
+    }
+
+    fn add_tool_input(&mut self, input: &Value) -> Result<bool, String> {
+        let (report, is_partial) = F::parse_tool_input(input)?;
+        self.report.accept_report(report);
+        Ok(is_partial)
+    }
+
+    fn add_text(&mut self, text: &str) -> Option<bool> {
+        let (report, is_partial) = F::parse_text(text)?;
+        self.report.accept_report(report);
+        Some(is_partial)
+    }
+
+    fn acceptance_message(&self, input: &Value) -> Result<String, String> {
+        F::parse_tool_input(input).map(|(report, _)| report.acceptance_message())
+    }
+
+    fn check(&mut self) -> Result<(), RejectedReport> {
+        let Some(message) = (self.check_report)(&self.report) else { return Ok(()) };
+        let is_kept = F::KEEPS_REJECTED_REPORTS;
+        if !is_kept {
+            self.report = F::default();
+        }
+        Err(RejectedReport { message, is_kept })
+    }
+}
+
 /// The tools that a model may call in one run.
 #[async_trait]
 pub trait RunTools: Send + Sync {

@@ -13,6 +13,7 @@ use truing_model::messages::{
 };
 
 use super::*;
+use crate::runtime::AgentRuntime;
 use crate::schema::REPORT_TOOL;
 
 /// Returns the scripted response of a model to one request.
@@ -507,9 +508,9 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     };
     let judged = async |replies| {
         let model = Scripted::new(replies);
-        let ran =
-            run_with_report_check(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge)
-                .await;
+        let ran = AgentRuntime::Native
+            .run_with_report_check(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge)
+            .await;
         (ran, model.asked())
     };
     let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
@@ -537,8 +538,8 @@ async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows(
         reports("found", false),
         Box::new(|_| Err(ModelError::SpendCap { message: "none".to_owned() })),
     ]);
-    let ran =
-        run_with_report_check(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge)
-            .await;
+    let ran = AgentRuntime::Native
+        .run_with_report_check(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge)
+        .await;
     assert_eq!((titles(&ran), ran.turns, ran.end.is_complete()), (vec!["found"], 1, true));
 }

@@ -14,10 +14,10 @@ use truing_model::messages::{
 };
 
 use super::run_end::{AgentRunEnd, AgentRunResult, RunLimit};
+use super::run_input::{CollectedReport, RejectedReport};
 use super::window::{self, ContextWindow};
 use super::{
-    AgentRunInput, MAX_CALLS_PER_RESPONSE, MAX_DENIALS, MAX_TOOL_CALLS, ReportSchema, RunLimits, RunTools,
-    ToolCallOutput,
+    AgentRunInput, MAX_CALLS_PER_RESPONSE, MAX_DENIALS, MAX_TOOL_CALLS, RunLimits, RunTools, ToolCallOutput,
 };
 use crate::schema::{self, REPORT_TOOL};
 
@@ -32,16 +32,15 @@ const MAX_REPORT_RETRIES: u32 = 1;
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
-pub(crate) struct ActiveAgentRun<'a, F, J> {
+pub(crate) struct ActiveAgentRun<'a> {
     model: &'a dyn LanguageModel,
     tools: &'a dyn RunTools,
     limits: RunLimits,
     started_at: Instant,
     request: ModelRequest,
     window: ContextWindow,
-    progress: AgentRunProgress<F>,
-    /// Returns the error in a report, or none if the report is accepted.
-    check_report: J,
+    progress: AgentRunProgress,
+    report: &'a mut dyn CollectedReport,
 }
 
 /// The outcome of a turn.
@@ -61,8 +60,7 @@ pub(crate) enum TurnOutcome {
 
 /// The results of the run until now.
 #[derive(Default)]
-struct AgentRunProgress<F> {
-    report: F,
+struct AgentRunProgress {
     /// True if a report was rejected but is kept.
     has_kept_rejected_report: bool,
     turns: u32,
@@ -86,17 +84,18 @@ struct RequestedCall<'a> {
     input: &'a Value,
 }
 
-impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> {
+impl<'a> ActiveAgentRun<'a> {
     pub(crate) fn new(
         model: &'a dyn LanguageModel,
         tools: &'a dyn RunTools,
         run_input: &AgentRunInput,
         limits: RunLimits,
-        check_report: J,
+        report: &'a mut dyn CollectedReport,
     ) -> Self {
         let mut offered: Vec<ToolDefinition> = tools.tool_definitions();
         offered.retain(|tool| tool.name != REPORT_TOOL);
-        offered.push(ToolDefinition { cache_control: Some(window::ephemeral_cache_control()), ..F::tool() });
+        offered
+            .push(ToolDefinition { cache_control: Some(window::ephemeral_cache_control()), ..report.tool() });
         let system = KnownBlock::Text {
             text: run_input.system_prompt.clone(),
             cache_control: Some(window::ephemeral_cache_control()),
@@ -119,7 +118,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
         window.add_bytes(run_input.system_prompt.len() + run_input.review_text.len() + tools_bytes);
         let progress = AgentRunProgress { model: run_input.model.clone(), ..AgentRunProgress::default() };
-        Self { model, tools, limits, started_at: Instant::now(), request, window, progress, check_report }
+        Self { model, tools, limits, started_at: Instant::now(), request, window, progress, report }
     }
 
     /// Runs turns until the run ends.
@@ -144,7 +143,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 return TurnOutcome::RunEnded(AgentRunEnd::Limit(limit));
             }
             Some(limit) => {
-                self.push_user_text(F::LAST_TURN_MESSAGE);
+                self.push_user_text(self.report.messages().last_turn);
                 Some(limit)
             }
             None => None,
@@ -186,11 +185,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         self.request.messages = messages;
     }
 
-    pub(crate) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
+    pub(crate) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<()> {
         // The cost includes a response that was cancelled with the run.
         let cost = self.model.cost().await;
         let AgentRunProgress {
-            report: items,
             has_kept_rejected_report: has_accepted_rejection,
             turns,
             usage,
@@ -209,7 +207,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             )
         );
         let end = if has_accepted_rejection && !is_over { AgentRunEnd::Reported } else { end };
-        AgentRunResult { end, report: items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
+        AgentRunResult { end, report: (), turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
     /// Returns the limit that forces the next turn to be the last one, because the limit is reached or nearly
@@ -301,8 +299,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if calls.is_empty() {
             let words = message_text(&message);
             // Some models write the report as text instead of calling the report tool.
-            if let Some(report) = F::parse_text(&words) {
-                return end_or_continue(match self.accept_report(report.0, report.1, reached_limit) {
+            if let Some(is_partial) = self.report.add_text(&words) {
+                return end_or_continue(match self.accept_report(is_partial, reached_limit) {
                     Ok(end) => end,
                     Err(report_error) => {
                         self.push_model_message(message);
@@ -319,8 +317,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let mut report_error = None;
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT_TOOL) {
-            match F::parse_tool_input(call.input) {
-                Ok(report) => match self.accept_report(report.0, report.1, reached_limit) {
+            match self.report.add_tool_input(call.input) {
+                Ok(is_partial) => match self.accept_report(is_partial, reached_limit) {
                     Ok(end) => done = end.or(done),
                     Err(unsound) => report_error = Some(unsound),
                 },
@@ -392,8 +390,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     ) -> ToolCallOutput {
         let call_output = |text: String, is_error| ToolCallOutput { text, is_error, is_denied: false };
         if name == REPORT_TOOL {
-            return match (F::parse_tool_input(input), report_error) {
-                (Ok((report, _)), None) => call_output(report.acceptance_message(), false),
+            return match (self.report.acceptance_message(input), report_error) {
+                (Ok(message), None) => call_output(message, false),
                 (Ok(_), Some(report_error)) => call_output(report_error.to_owned(), true),
                 (Err(malformed), _) => call_output(malformed, true),
             };
@@ -437,34 +435,26 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         *self.progress.denials.entry(name).or_default() += 1;
     }
 
-    /// Stores a report. Returns the end of the run, if the report is complete.
+    /// Accepts the report that was added. Returns the end of the run, if the report is complete.
     ///
     /// # Errors
     /// The error of the report, if the model can still correct the report. Earlier parts of the report are
     /// then discarded as well, unless [`ReportSchema::KEEPS_REJECTED_REPORTS`] is true.
     fn accept_report(
         &mut self,
-        report: F,
         is_partial: bool,
         reached_limit: Option<RunLimit>,
     ) -> Result<Option<AgentRunEnd>, String> {
-        self.progress.report.accept_report(report);
         match (reached_limit, is_partial) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
-            (None, false) if self.progress.report_retries < MAX_REPORT_RETRIES => {
-                match (self.check_report)(&self.progress.report) {
-                    None => Ok(Some(AgentRunEnd::Reported)),
-                    Some(wrong) => {
-                        if F::KEEPS_REJECTED_REPORTS {
-                            self.progress.has_kept_rejected_report = true;
-                        } else {
-                            self.progress.report = F::default();
-                        }
-                        Err(wrong)
-                    }
+            (None, false) if self.progress.report_retries < MAX_REPORT_RETRIES => match self.report.check() {
+                Ok(()) => Ok(Some(AgentRunEnd::Reported)),
+                Err(RejectedReport { message, is_kept }) => {
+                    self.progress.has_kept_rejected_report |= is_kept;
+                    Err(message)
                 }
-            }
+            },
             (None, false) => Ok(Some(AgentRunEnd::Reported)),
         }
     }
@@ -475,7 +465,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if self.progress.report_retries > MAX_REPORT_RETRIES {
             return Some(AgentRunEnd::InvalidReport(problem.to_owned()));
         }
-        self.push_user_text(F::RETRY_MESSAGE);
+        self.push_user_text(self.report.messages().retry);
         None
     }
 
@@ -492,7 +482,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if kept.len() == message.content.len() {
             self.push_model_message(ModelMessage { role: MessageRole::Assistant, content: kept });
         }
-        self.push_user_text(F::CUT_OFF_MESSAGE);
+        self.push_user_text(self.report.messages().cut_off);
         None
     }
 

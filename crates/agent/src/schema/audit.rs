@@ -356,7 +356,7 @@ fn parse_entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Resul
     let Some(list) = list else { return Ok(Vec::new()) };
     let Value::Array(list) = list else { return Err(format!("`{name}` is not a list")) };
     let read = |(at, value): (usize, &Value)| {
-        T::deserialize(value).map_err(|error| {
+        truing_core::json::from_value::<T>(value).map_err(|error| {
             format!("{name}[{at}]: {}", line::clean_line(&error.to_string(), MAX_TITLE_CHARS))
         })
     };

@@ -192,7 +192,7 @@ impl ReportSchema for DescriptionReport {
     }
 
     fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
-        let described = Self::deserialize(input).map_err(|error| {
+        let described = truing_core::json::from_value::<Self>(input).map_err(|error| {
             format!(
                 "the input of `report` is wrong: {}",
                 line::clean_line(&error.to_string(), MAX_QUOTED_CHARS)

@@ -91,7 +91,7 @@ impl ReportSchema for FixReport {
     }
 
     fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
-        let report = FixReportInput::deserialize(input).map_err(|error| {
+        let report = truing_core::json::from_value::<FixReportInput>(input).map_err(|error| {
             format!(
                 "the input of `report` is wrong: {}",
                 line::clean_line(&error.to_string(), MAX_REASON_CHARS)

@@ -123,7 +123,7 @@ impl ReportSchema for JudgementReport {
 
     fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let wrong = |reason: &str| Err(format!("the input of `report` is wrong: {reason}"));
-        let answers = match JudgementInput::deserialize(input) {
+        let answers = match truing_core::json::from_value::<JudgementInput>(input) {
             Ok(JudgementInput { functions }) => functions,
             Err(error) => return wrong(&line::clean_line(&error.to_string(), MAX_REASON_CHARS)),
         };

@@ -63,7 +63,7 @@ pub(super) fn verdict_schema() -> Value {
 pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
     let entries = value.and_then(Value::as_array).into_iter().flatten();
     entries
-        .filter_map(|one| ReportedVerdict::deserialize(one).ok())
+        .filter_map(|one| truing_core::json::from_value::<ReportedVerdict>(one).ok())
         .filter(|entry| entry.excerpt.len() <= MAX_CODE_BYTES)
         .filter(|entry| entry.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
         .take(MAX_REPORTED_ITEMS)

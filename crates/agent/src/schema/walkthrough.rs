@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::RepoPath;
 use truing_core::line;
@@ -117,7 +116,7 @@ impl ReportSchema for WalkthroughReport {
 fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
     let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
     let walkthrough = lines
-        .filter_map(|line| ReportedWalkthroughLine::deserialize(line).ok())
+        .filter_map(|line| truing_core::json::from_value::<ReportedWalkthroughLine>(line).ok())
         .take(MAX_REPORTED_ITEMS)
         .collect();
     UncheckedFindings { walkthrough, ..items }

@@ -84,7 +84,7 @@ impl ReportSchema for WorkReport {
     }
 
     fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
-        match Self::deserialize(input) {
+        match truing_core::json::from_value::<Self>(input) {
             Ok(work) => Ok((work.truncate_entries(), false)),
             Err(error) => Err(format!(
                 "the input of `report` is wrong: {}",

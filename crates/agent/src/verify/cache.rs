@@ -371,7 +371,7 @@ fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
     if !file.symlink_metadata().ok()?.is_file() {
         return None;
     }
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    truing_core::json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
 /// Returns the disk usage of an entry's folders `tree` and `home`.

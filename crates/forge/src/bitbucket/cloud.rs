@@ -115,19 +115,35 @@ impl BitbucketCloud {
 
     /// Reads all items of a list. Each response gives the address of the next page, which must be on the same
     /// host.
-    async fn get_all<T: DeserializeOwned>(
+    async fn get_all<T: DeserializeOwned + Send>(
         &self,
         purpose: &str,
         first_url: Url,
     ) -> Result<Vec<T>, ForgeError> {
-        let (mut all, mut url, mut seen) = (Vec::new(), first_url, Vec::new());
+        let mut all = Vec::new();
+        let mut add_page = |answer: &ForgeResponse| {
+            let (items, next) = parse_page(answer)?;
+            all.extend::<Vec<T>>(items);
+            Ok(next)
+        };
+        self.read_pages(purpose, first_url, &mut add_page).await?;
+        Ok(all)
+    }
+
+    /// Passes each page of a list to `add_page`, which returns the address of the next page.
+    async fn read_pages(
+        &self,
+        purpose: &str,
+        first_url: Url,
+        add_page: &mut (dyn FnMut(&ForgeResponse) -> Result<Option<Url>, ForgeError> + Send),
+    ) -> Result<(), ForgeError> {
+        let (mut url, mut seen) = (first_url, Vec::new());
         loop {
             let answer = self.send(&ForgeRequest::get(purpose, url.clone())).await?;
-            let (items, next) = parse_page(&answer)?;
-            all.extend(items);
+            let next = add_page(&answer)?;
             seen.push(url);
             match next {
-                None => return Ok(all),
+                None => return Ok(()),
                 Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => {
                     return Err(too_many_pages_error(purpose, MAX_PAGES));
                 }

@@ -148,14 +148,34 @@ impl BitbucketDataCenter {
 
     /// Reads all items of a list. A page may be shorter than requested, so each response contains the start
     /// of the next page.
-    async fn get_all<T: DeserializeOwned>(&self, purpose: &str, list_url: Url) -> Result<Vec<T>, ForgeError> {
-        let (mut all, mut start) = (Vec::new(), 0);
-        for _ in 0..MAX_PAGES {
-            let page: wire::DataCenterPage<T> = self.get(purpose, list_page_url(&list_url, start)).await?;
+    async fn get_all<T: DeserializeOwned + Send>(
+        &self,
+        purpose: &str,
+        list_url: Url,
+    ) -> Result<Vec<T>, ForgeError> {
+        let mut all = Vec::new();
+        let mut add_page = |answer: &ForgeResponse| {
+            let page: wire::DataCenterPage<T> = answer.json()?;
             let next = page.next_start();
             all.extend(page.values);
-            match next {
-                None => return Ok(all),
+            Ok(next)
+        };
+        self.read_pages(purpose, &list_url, &mut add_page).await?;
+        Ok(all)
+    }
+
+    /// Passes each page of a list to `add_page`, which returns the start of the next page.
+    async fn read_pages(
+        &self,
+        purpose: &str,
+        list_url: &Url,
+        add_page: &mut (dyn FnMut(&ForgeResponse) -> Result<Option<u64>, ForgeError> + Send),
+    ) -> Result<(), ForgeError> {
+        let mut start = 0;
+        for _ in 0..MAX_PAGES {
+            let answer = self.send(&ForgeRequest::get(purpose, list_page_url(list_url, start))).await?;
+            match add_page(&answer)? {
+                None => return Ok(()),
                 Some(next) if next <= start => {
                     return Err(too_many_pages_error(purpose, MAX_PAGES));
                 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::GitHub;
 use super::auth::TokenScope;
-use crate::http::{ForgeRequest, unavailable_error};
+use crate::http::{ForgeRequest, ForgeResponse, unavailable_error};
 
 /// Time to wait after a GraphQL rate limit if the response contains no time.
 const GRAPHQL_WAIT: TimeSpan = TimeSpan::seconds(60);
@@ -62,8 +62,11 @@ impl GitHub {
         scope: TokenScope<'_>,
         call: &ForgeRequest,
     ) -> Result<T, ForgeError> {
-        let what = &call.purpose;
         let answer = self.send(scope, call).await?;
+        self.graphql_data(&call.purpose, &answer)
+    }
+
+    fn graphql_data<T: DeserializeOwned>(&self, what: &str, answer: &ForgeResponse) -> Result<T, ForgeError> {
         let reply: GraphQlReply<T> = answer.json()?;
         if let Some(problem) = reply.errors.into_iter().next() {
             let wait = answer.quota_wait(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);

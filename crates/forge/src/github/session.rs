@@ -62,13 +62,25 @@ impl GitHub {
         first_url: Url,
         mut handle_item: impl FnMut(T) + Send,
     ) -> Result<(), ForgeError> {
+        let mut handle_page = |answer: &ForgeResponse| {
+            answer.json::<Vec<T>>()?.into_iter().for_each(&mut handle_item);
+            Ok(())
+        };
+        self.read_raw_pages(scope, purpose, first_url, &mut handle_page).await
+    }
+
+    async fn read_raw_pages(
+        &self,
+        scope: TokenScope<'_>,
+        purpose: &str,
+        first_url: Url,
+        handle_page: &mut (dyn FnMut(&ForgeResponse) -> Result<(), ForgeError> + Send),
+    ) -> Result<(), ForgeError> {
         let mut seen = vec![first_url.clone()];
         let mut url = first_url;
         loop {
             let answer = self.send(scope, &ForgeRequest::get(purpose, url)).await?;
-            for item in answer.json::<Vec<T>>()? {
-                handle_item(item);
-            }
+            handle_page(&answer)?;
             let Some(next) = answer.next_page()? else {
                 return Ok(());
             };

@@ -79,7 +79,7 @@ impl ToolCache {
         if digest != hex::encode(Sha256::digest(rest)) {
             return None;
         }
-        let ToolCacheEntry { path: of, findings } = serde_json::from_str(rest).ok()?;
+        let ToolCacheEntry { path: of, findings } = truing_core::json::from_str(rest).ok()?;
         let is_of_file = |raw: &RawFinding| raw.location.path.as_str() == Some(path);
         if of != path || !findings.iter().all(is_of_file) {
             return None;

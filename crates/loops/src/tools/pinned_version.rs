@@ -119,7 +119,7 @@ fn enables_preview(configuration: &Path) -> bool {
 /// Returns the rules that exist only since versions after `pinned`, and the rules that were previews in that
 /// version. If preview rules are enabled, `pinned` may have these previews, and they are not returned.
 fn rules_since(text: &str, pinned: &str, has_preview: bool) -> BTreeSet<String> {
-    let rules: Vec<ListedRule> = serde_json::from_str(text).unwrap_or_default();
+    let rules: Vec<ListedRule> = truing_core::json::from_str(text).unwrap_or_default();
     let is_newer = |rule: &ListedRule| {
         rule.status.iter().any(|(status, history)| {
             let counts = status == "Preview" || (status == "Stable" && !has_preview);

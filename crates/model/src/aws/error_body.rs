@@ -26,7 +26,7 @@ pub(super) fn parse_error_body(body: &[u8]) -> AwsErrorBody {
         #[serde(default, alias = "Message")]
         message: String,
     }
-    if let Ok(JsonRefusal { code, message }) = serde_json::from_slice(body) {
+    if let Ok(JsonRefusal { code, message }) = truing_core::json::from_slice(body) {
         return AwsErrorBody { code, message };
     }
     let text = String::from_utf8_lossy(body.get(..MAX_PARSED_BYTES).unwrap_or(body));

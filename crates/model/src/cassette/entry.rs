@@ -83,7 +83,7 @@ impl RecordedOutcome {
     /// Returns the result with all secrets hidden.
     pub(super) fn redact(self, redactor: &SecretRedactor) -> Self {
         let kept = serde_json::to_value(&self)
-            .and_then(|value| serde_json::from_value(redactor.redact_value(value)));
+            .and_then(|value| truing_core::json::from_value(&redactor.redact_value(value)));
         // Parsing cannot fail as long as hiding secrets changes only texts, not the structure.
         kept.unwrap_or_else(|error| Self::Failure(ModelError::Nonsense { message: error.to_string() }))
     }

@@ -77,7 +77,8 @@ impl Cassette {
                 line: index + 1,
                 message,
             };
-            let entry: CassetteEntry = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
+            let entry: CassetteEntry =
+                truing_core::json::from_str(line).map_err(|error| fail(error.to_string()))?;
             let last = last.entry((entry.run.clone(), entry.agent.clone())).or_default();
             let request = last
                 .apply_delta(&entry.request)

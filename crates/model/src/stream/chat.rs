@@ -140,7 +140,7 @@ impl ChatChunkDecoder {
                 self.is_over = true;
                 continue;
             }
-            match serde_json::from_slice::<ChatChunk>(&data) {
+            match truing_core::json::from_slice::<ChatChunk>(&data) {
                 Ok(chunk) => {
                     if let Err(fault) = self.apply_chunk(chunk, &mut events) {
                         events.push(Err(fault));

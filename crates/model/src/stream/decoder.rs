@@ -78,5 +78,5 @@ fn chunk_fault(fault: ChunkError) -> StreamError {
 
 /// Parses one event of the Messages API from its JSON.
 pub(super) fn parse_event(data: &[u8]) -> Result<StreamEvent, StreamError> {
-    serde_json::from_slice(data).map_err(|error| super::bad_event(&error))
+    truing_core::json::from_slice(data).map_err(|error| super::bad_event(&error))
 }

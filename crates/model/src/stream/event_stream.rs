@@ -109,7 +109,7 @@ fn decode_event(headers: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, St
     match (headers.message_type.as_str(), headers.event_type.as_str()) {
         ("event", CHUNK_EVENT_TYPE) => {
             let chunk: ChunkPayload =
-                serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
+                truing_core::json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
             // Some servers send frames without content to keep the connection open.
             let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
             let bytes = BASE64_STANDARD
@@ -120,7 +120,7 @@ fn decode_event(headers: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, St
         // Unknown types of events and messages are ignored, because new ones may be added.
         ("event", _) => Ok(StreamEvent::Other),
         ("exception", _) => {
-            let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
+            let words: ExceptionPayload = truing_core::json::from_slice(payload).unwrap_or_default();
             Ok(failure(headers.exception_type, words.message))
         }
         ("error", _) => Ok(failure(headers.error_code, headers.error_message)),

@@ -282,7 +282,7 @@ pub(super) fn parse_error_detail(headers: &HeaderMap, body: &[u8]) -> ProviderEr
         #[serde(default, alias = "Message")]
         message: String,
     }
-    let BedrockErrorBody { kind, message } = serde_json::from_slice(body).unwrap_or_default();
+    let BedrockErrorBody { kind, message } = truing_core::json::from_slice(body).unwrap_or_default();
     let named = headers.get(ERROR_TYPE_HEADER).and_then(|value| value.to_str().ok());
     let name = named.or(kind.as_deref()).map(|name| {
         let name = name.split(':').next().unwrap_or(name);

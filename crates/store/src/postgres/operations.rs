@@ -5,7 +5,7 @@ use deadpool_postgres::{Object, PoolError};
 use truing_core::port::{StoreCheckError, StoreError};
 
 use super::{MAX_SESSIONS, PostgresDatabase, SESSION_TIMEOUT, fault};
-use crate::sql::{SqlTransaction, TransactionMode};
+use crate::sql::{SqlTransaction, TransactionMode, run_erased};
 
 /// Returns the process of the server that executes the statement, and a setting that
 /// [`SESSION_SETUP_SQL`](super::session::SESSION_SETUP_SQL) has set.
@@ -52,7 +52,7 @@ impl PostgresDatabase {
         let missing_privilege = |connection: &SqlTransaction| {
             connection.sql(MISSING_PRIVILEGE_SQL).first_row((), |row| row.get::<String>(0))
         };
-        let missing = self.run(TransactionMode::Read, missing_privilege).await;
+        let missing = run_erased(|work| self.run(TransactionMode::Read, work), missing_privilege).await;
         if let Some(privilege) =
             missing.map_err(|error| StoreCheckError::new("read from PostgreSQL", error))?
         {
@@ -65,7 +65,7 @@ impl PostgresDatabase {
             return Err(StoreCheckError::new(privilege, StoreError::Unavailable(message)));
         }
         let write = |connection: &SqlTransaction| connection.sql(WRITE_SQL).execute(()).map(drop);
-        let written = self.run(TransactionMode::Append, write).await;
+        let written = run_erased(|work| self.run(TransactionMode::Append, work), write).await;
         written.map_err(|error| StoreCheckError::new("write to PostgreSQL", error))
     }
 

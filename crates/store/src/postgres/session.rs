@@ -13,8 +13,8 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::fault::StoreFault;
 use crate::sql::{
-    self, ColumnKind, SqlDialect, SqlEngine, SqlRow, SqlTransaction, SqlValue, TableColumn, TransactionMode,
-    column_names,
+    self, ColumnKind, SqlDialect, SqlEngine, SqlRow, SqlValue, TableColumn, TransactionMode,
+    TransactionResult, TransactionWork, column_names,
 };
 
 /// The longest time of a statement, as [`SESSION_SETUP_SQL`] sets it. The server cancels a statement that
@@ -65,11 +65,11 @@ impl PostgresSession {
     }
 
     /// Makes a single attempt to run `work` in a transaction.
-    pub(super) fn try_transaction<T>(
+    pub(super) fn try_transaction(
         &self,
         begin: &str,
-        work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
-    ) -> Result<T, StoreFault> {
+        work: &TransactionWork,
+    ) -> Result<TransactionResult, StoreFault> {
         if let Err(fault) = self.block_on_with_timeout(self.client.batch_execute(begin)) {
             self.is_lost.set(true);
             let StoreFault::Postgres(error) = fault else { return Err(fault) };

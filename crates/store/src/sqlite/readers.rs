@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use truing_core::port::StoreError;
 
-use crate::sql::SqlTransaction as Statements;
+use crate::sql::{TransactionResult, TransactionWork};
 
 use super::database_file::DatabaseFile;
 use super::open;
@@ -26,10 +26,6 @@ pub(super) struct ReaderPool {
     _open_file_guard: Arc<OpenFileGuard>,
 }
 
-/// A query. Boxed queries let the compiler generate the surrounding code once for each result type, not once
-/// for each query.
-type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send>;
-
 impl ReaderPool {
     pub(super) fn new(database: Arc<DatabaseFile>, file_guard: Arc<OpenFileGuard>) -> Self {
         let permits = Arc::new(Semaphore::new(MAX_READ_CONNECTIONS));
@@ -41,28 +37,23 @@ impl ReaderPool {
         }
     }
 
-    pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
-    {
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        work: TransactionWork,
+    ) -> Result<TransactionResult, StoreError> {
         let path = self.database_file.path();
         let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", path.display()));
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
-        let work: BoxedQuery<T> = Box::new(work);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            readers.read_blocking(work).map_err(|fault| fault.into_store_error(readers.database_file.path()))
+            readers.read_blocking(&work).map_err(|fault| fault.into_store_error(readers.database_file.path()))
         })
         .await
         .map_err(|_| stopped())?
     }
 
-    fn read_blocking<T>(
-        &self,
-        work: impl FnOnce(&Statements) -> Result<T, StoreFault>,
-    ) -> Result<T, StoreFault> {
+    fn read_blocking(&self, work: &TransactionWork) -> Result<TransactionResult, StoreFault> {
         let connection = match self.lock_idle_connections().pop() {
             Some(connection) => connection,
             None => open::open_reader(&self.database_file)?,

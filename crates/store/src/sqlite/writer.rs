@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use truing_core::port::StoreError;
 
-use crate::sql::SqlTransaction as Statements;
+use crate::sql::{SqlTransaction as Statements, TransactionResult, TransactionWork};
 
 use super::open::SqliteOpenError;
 use crate::clock::StoreClock;
@@ -28,7 +28,7 @@ const MAX_BATCH_JOBS: usize = 256;
 pub(super) struct WriterHandle {
     path: Arc<Path>,
     /// `None` only while the handle is being dropped.
-    jobs: Option<mpsc::Sender<Box<dyn WriteJob>>>,
+    jobs: Option<mpsc::Sender<WriteJob>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,7 +39,7 @@ impl WriterHandle {
         clock: Arc<StoreClock>,
         monitor: Arc<StoreMonitor>,
     ) -> Result<Self, SqliteOpenError> {
-        let (jobs, mut waiting) = mpsc::channel::<Box<dyn WriteJob>>(QUEUE_CAPACITY);
+        let (jobs, mut waiting) = mpsc::channel::<WriteJob>(QUEUE_CAPACITY);
         let own_path = Arc::clone(&path);
         let work = move || {
             while let Some(first) = waiting.blocking_recv() {
@@ -59,20 +59,16 @@ impl WriterHandle {
         Ok(Self { path, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
-    {
+    pub(super) async fn write(&self, work: TransactionWork) -> Result<TransactionResult, StoreError> {
         let stopped = || {
             StoreError::Unavailable(format!(
                 "{}: the thread that writes this file has stopped; restart truing",
                 self.path.display()
             ))
         };
-        let (job, answer) = create_write_job(work);
+        let (caller, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        jobs.send(job).await.map_err(|_| stopped())?;
+        jobs.send(WriteJob { work, result: None, caller }).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }
@@ -88,44 +84,23 @@ impl Drop for WriterHandle {
     }
 }
 
-/// A unit of work, independent of the type of its result.
-trait WriteJob: Send {
+/// A unit of work.
+struct WriteJob {
+    work: TransactionWork,
+    result: Option<Result<TransactionResult, StoreError>>,
+    caller: oneshot::Sender<Result<TransactionResult, StoreError>>,
+}
+
+impl WriteJob {
     /// Does the work, and keeps the result until the transaction has been committed. Returns false if the
     /// work has to be rolled back.
-    fn run(&mut self, connection: &Statements, path: &Path) -> bool;
-
-    /// Sends the result to the caller. It is no error if the caller no longer waits.
-    fn send_result(self: Box<Self>, committed: &Result<(), StoreError>);
-}
-
-struct PendingWrite<T, F> {
-    work: Option<F>,
-    result: Option<Result<T, StoreError>>,
-    caller: oneshot::Sender<Result<T, StoreError>>,
-}
-
-/// Makes a job, and the receiver of its result.
-fn create_write_job<T, F>(work: F) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
-where
-    T: Send + 'static,
-    F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
-{
-    let (caller, answer) = oneshot::channel();
-    (Box::new(PendingWrite { work: Some(work), result: None, caller }), answer)
-}
-
-impl<T, F> WriteJob for PendingWrite<T, F>
-where
-    T: Send,
-    F: FnOnce(&Statements) -> Result<T, StoreFault> + Send,
-{
     fn run(&mut self, connection: &Statements, path: &Path) -> bool {
-        self.result =
-            self.work.take().map(|work| work(connection).map_err(|fault| fault.into_store_error(path)));
-        matches!(self.result, Some(Ok(_)))
+        let result = (self.work)(connection).map_err(|fault| fault.into_store_error(path));
+        self.result.insert(result).is_ok()
     }
 
-    fn send_result(self: Box<Self>, committed: &Result<(), StoreError>) {
+    /// Sends the result to the caller. It is no error if the caller no longer waits.
+    fn send_result(self, committed: &Result<(), StoreError>) {
         let answer = match (self.result, committed) {
             (Some(Err(own)), _) => Err(own),
             (_, Err(common)) => Err(common.clone()),
@@ -143,7 +118,7 @@ fn commit_and_send_results(
     path: &Path,
     clock: &StoreClock,
     monitor: &StoreMonitor,
-    mut batch: Vec<Box<dyn WriteJob>>,
+    mut batch: Vec<WriteJob>,
 ) {
     let began = Instant::now();
     let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.into_store_error(path));
@@ -162,7 +137,7 @@ fn commit(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
-    batch: &mut [Box<dyn WriteJob>],
+    batch: &mut [WriteJob],
 ) -> Result<(), StoreFault> {
     // The transaction is immediate, because SQLite applies no busy timeout when a read transaction starts to
     // write.

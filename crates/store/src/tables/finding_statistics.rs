@@ -81,7 +81,7 @@ impl Store {
                         model: row.get(4)?,
                         specialists: row
                             .get::<Option<String>>(5)?
-                            .and_then(|names| serde_json::from_str(&names).ok())
+                            .and_then(|names| truing_core::json::from_str(&names).ok())
                             .unwrap_or_default(),
                         findings: row.get(6)?,
                         posted: row.get(7)?,

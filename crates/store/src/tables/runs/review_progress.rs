@@ -38,8 +38,9 @@ pub(in crate::tables) fn review_progress(
         let end = ReviewOutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
         // If the record of a run is unreadable, the run counts as a run that does not wait.
-        let record =
-            row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
+        let record = row
+            .get::<Option<String>>(4)?
+            .and_then(|json| truing_core::json::from_str::<ReviewRecord>(&json).ok());
         let waits = record.is_some_and(|record| record.detail.outcome.next_attempt_at.is_some());
         Ok((revision, is_review_settled(stage, end), stage == RunStage::Published, waits))
     })?;

@@ -302,7 +302,7 @@ fn record_interrupted_run_end(
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     let computed =
-        row.computed_json.as_ref().and_then(|json| serde_json::from_str::<ReviewRecord>(json).ok());
+        row.computed_json.as_ref().and_then(|json| truing_core::json::from_str::<ReviewRecord>(json).ok());
     let cost = match computed {
         Some(computed) => computed.cost(),
         None => run_cost(connection, &row.id)?,
@@ -391,7 +391,9 @@ fn assign_computed_review(
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         connection.sql(sql).execute(of)?;
         // An unreadable record contains no cost.
-        if let Some(computed) = computed.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
+        if let Some(computed) =
+            computed.and_then(|json| truing_core::json::from_str::<ReviewRecord>(&json).ok())
+        {
             let computed = computed.without_model_review();
             let sql = "UPDATE run SET record = ?3 WHERE loop = 'review' AND key = ?1 AND id = ?2";
             connection.sql(sql).execute((key.as_str(), record.run.as_str(), to_json(&computed)?))?;

@@ -93,7 +93,7 @@ impl PolicyHookArgs {
         if text.len() as u64 > MAX_CALL_BYTES {
             return Err(wrong(format!("the call has more than {MAX_CALL_BYTES} bytes")));
         }
-        let call: HookCall = serde_json::from_slice(&text)
+        let call: HookCall = truing_core::json::from_slice(&text)
             .map_err(|error| wrong(format!("standard input is not a call of a PreToolUse hook: {error}")))?;
         if call.hook_event_name != HOOK_EVENT_NAME {
             return Err(wrong(format!("the event {:?} is not {HOOK_EVENT_NAME}", call.hook_event_name)));
