@@ -454,7 +454,7 @@ impl Drop for FakeGitRepository {
 
 /// Returns a `git` command that runs in `dir`. The command gets only the search path from this process's
 /// environment.
-pub(crate) fn git_command(dir: &Path) -> Command {
+pub fn git_command(dir: &Path) -> Command {
     let mut command = Command::new(git_program());
     command.current_dir(dir).env_clear();
     for (name, value) in git_environment(dir) {

@@ -138,8 +138,9 @@ mod tests {
             let _ = fs::remove_file(at("links/claude"));
             symlink(at(link), at("links/claude")).unwrap();
             // The reviewed path may be the current folder of the command, or a path that the command names
-            // from outside the repository.
-            for reviewed in [["main", "outside"], ["main/bin", "outside"], ["outside", "linked"]] {
+            // from outside the repository. The root folder is in no repository, even if the folder for
+            // temporary files is in one.
+            for reviewed in [["main", "/"], ["main/bin", "/"], ["/", "linked"]] {
                 assert_eq!(found(&reviewed, &ours), None, "{reviewed:?}: {link}");
                 let with_one = [&ours[..], &["outside"]].concat();
                 assert_eq!(
@@ -149,14 +150,14 @@ mod tests {
                 );
             }
         }
-        let passed_on = of(&["outside", "main"], &ours);
+        let passed_on = of(&["/", "main"], &ours);
         assert_eq!(passed_on.path_variable(), at("links"), "what is started gets none of them");
         // A link to a program outside the repository is permitted. If the repository is not reviewed, `PATH`
         // may name a folder in it.
         let _ = fs::remove_file(at("links/claude"));
         symlink(at("outside/claude"), at("links/claude")).unwrap();
         assert_eq!(found(&["main"], &["links"]), Some("links/claude".into()));
-        assert_eq!(found(&["outside"], &["main/bin"]), Some("main/bin/claude".into()));
+        assert_eq!(found(&["/"], &["main/bin"]), Some("main/bin/claude".into()));
         // A file without execute permission is not a program.
         fs::set_permissions(at("outside/claude"), fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(found(&["main"], &["outside"]), None);

@@ -110,6 +110,10 @@ struct EscapeAttempt {
     object_bytes: Option<u64>,
 }
 
+/// Maximum length of the path of a folder that contains test trees. The path of a socket has at most 107
+/// bytes; 40 bytes are left for the path from this folder to a socket.
+const MAX_SOCKET_FOLDER_BYTES: usize = 67;
+
 /// A tree with trap files, and resources outside the tree that an attempt must not reach.
 struct EscapeTestTree {
     folder: TempDir,
@@ -136,9 +140,17 @@ impl Drop for BystanderProcess {
     }
 }
 
+/// Returns the folder for test trees: the folder for temporary files or, if its path is too long for the
+/// sockets in a test tree, `/tmp`.
+fn socket_folder() -> io::Result<PathBuf> {
+    let folder = std::env::temp_dir().canonicalize()?;
+    let is_short = folder.as_os_str().len() <= MAX_SOCKET_FOLDER_BYTES;
+    Ok(if is_short { folder } else { PathBuf::from("/tmp") })
+}
+
 impl EscapeTestTree {
     fn new() -> io::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = tempfile::tempdir_in(socket_folder()?)?;
         let at = folder.path().canonicalize()?;
         let (tree, marker) = (at.join("tree"), at.join("mark"));
         std::fs::create_dir_all(tree.join(".git/hooks"))?;

@@ -184,12 +184,14 @@ impl SetupCache {
     pub(super) fn create_locked_folder(&self) -> io::Result<LockedFolder> {
         let named = |error| copy::error_at_path(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
+        // The sandbox mounts the folder by its path, and links do not work while it does this.
+        let cache_folder = self.folder.canonicalize().map_err(named)?;
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
             let folder = tempfile::Builder::new()
                 .prefix(LOCKED_FOLDER_PREFIX)
                 .permissions(alone)
-                .tempdir_in(&self.folder)
+                .tempdir_in(&cache_folder)
                 .map_err(named)?;
             let Ok(lock) = File::open(folder.path()) else { continue };
             lock.lock_shared()?;

@@ -134,7 +134,9 @@ impl Stage {
 
     fn git(&self, arguments: &[&str]) {
         let mut git = Command::new("git");
-        git.arg("-C").arg(self.path("clone")).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.arg("-C").arg(self.path("clone")).args(arguments).env_clear();
+        git.env("PATH", std::env::var_os("PATH").unwrap());
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         assert!(git.stdout(Stdio::null()).status().unwrap().success(), "{arguments:?}");
     }
 
@@ -185,9 +187,15 @@ impl Stage {
     }
 }
 
-/// Returns the policy of fixers, which also permits one command from the configuration.
+/// A program that is installed on no machine. The policy permits it.
+const MISSING_PROGRAM: &str = "truing-test-missing-program";
+
+/// Returns the policy of fixers, which also permits two commands from the configuration.
 fn policy() -> Arc<AgentPolicy> {
-    let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
+    let commands = [&["pytest", "--a-check"][..], &[MISSING_PROGRAM]];
+    let exact =
+        commands.map(|argv| ("verify.check".to_owned(), argv.iter().map(|&word| word.into()).collect()));
+    let exact = exact.into_iter().collect();
     Arc::new(PolicySet::load_shipped().unwrap().policy_for(ProfileName::Fixer).with_exact_commands(exact))
 }
 
@@ -337,9 +345,8 @@ fn a_command_is_run_on_the_clone_and_its_end_is_told(stage: &Stage) {
     let failed = stage.tests("echo said; echo wrong >&2; echo made > made.txt; exit 3");
     assert_eq!(failed, "exit code 3\n--- output\nsaid\n--- errors\nwrong\n");
     assert_eq!(stage.text("clone/made.txt"), "made\n");
-    assert!(
-        stage.refused("run", &json!({ "argv": ["rg", "x"] })).contains("`rg` cannot be started") || has("rg")
-    );
+    let missing = stage.refused("run", &json!({ "argv": [MISSING_PROGRAM] }));
+    assert!(missing.contains(&format!("`{MISSING_PROGRAM}` cannot be started")), "{missing}");
     assert!(stage.refused("run", &json!({ "argv": [] })).starts_with("denied: "));
 }
 

@@ -10,6 +10,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,7 @@ pub(crate) fn tests() -> Vec<Test> {
         staged("there_is_no_way_but_the_proxy", there_is_no_way_but_the_proxy),
         staged("commands_see_nothing_of_this_process", commands_see_nothing_of_this_process),
         staged("checks_leave_what_was_set_up_as_it_is", checks_leave_what_was_set_up_as_it_is),
+        staged("set_up_works_in_cache_behind_link", set_up_works_in_cache_behind_link),
         staged("a_set_up_that_fails_is_told_and_not_kept", a_set_up_that_fails_is_told_and_not_kept),
         staged(
             "a_command_ends_in_time_with_all_that_it_started",
@@ -229,6 +231,22 @@ fn files(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// A home folder or a folder for caches can be a symbolic link to another disk.
+fn set_up_works_in_cache_behind_link(stage: &Stage) {
+    std::fs::create_dir(stage.folder.path().join("cache")).unwrap();
+    symlink("cache", stage.folder.path().join("link")).unwrap();
+    let kept = CacheRetention { bytes: 1 << 30, age: Duration::from_secs(3600) };
+    let cache = SetupCache::new(stage.folder.path().join("link/set-ups"), kept);
+    let plan =
+        stage.plan(&["echo made > made; echo kept > ~/kept"], &["grep -q made made && grep -q kept ~/kept"]);
+    let verifier = Verifier::new(plan, cache, sandbox_level()).unwrap();
+    for is_cached in [false, true] {
+        assert_eq!(stage.set_up(&verifier).is_cached, is_cached);
+        let checked = stage.checks(&verifier, None);
+        assert_eq!(checked.checks[0].ran.end, CommandEndReason::Exit { code: 0 }, "{checked:?}");
+    }
 }
 
 fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {

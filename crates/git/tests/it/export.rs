@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
@@ -27,17 +27,8 @@ fn commit_raw_tree(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
         tree.extend(format!("{mode} {name}\0").bytes());
         tree.extend((0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()));
     }
-    let mut child = Command::new("git")
-        .args([
-            "-C",
-            repo.root.to_str().unwrap(),
-            "hash-object",
-            "--literally",
-            "-t",
-            "tree",
-            "-w",
-            "--stdin",
-        ])
+    let mut child = repo
+        .command(["hash-object", "--literally", "-t", "tree", "-w", "--stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

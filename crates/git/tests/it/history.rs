@@ -103,9 +103,8 @@ async fn a_branch_that_was_set_back_or_has_too_many_commits_is_told_apart() {
     let file = place.path("stream");
     std::fs::write(&file, stream).unwrap();
     let input = std::fs::File::open(&file).unwrap();
-    let mut done = std::process::Command::new("git");
-    done.arg("-C").arg(&repo.root).args(["fast-import", "--quiet"]);
-    assert!(done.stdin(input).status().unwrap().success());
+    let mut import = repo.command(["fast-import", "--quiet"]);
+    assert!(import.stdin(input).status().unwrap().success());
     let many = repo.sha("many");
     mirror.fetch(std::slice::from_ref(&many)).await.unwrap();
     assert_eq!(mirror.branch_history((&base, &before), (&base, &many)).await.unwrap(), None);

@@ -144,8 +144,7 @@ const TRAPS: &[GitCommandTrap] = &[
 
 /// Runs git in the repository without Truing's protections.
 fn run_plain_git(repo: &Repo, arguments: &[&str]) {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(&repo.root).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    let mut command = repo.command(arguments);
     command.env_remove("GIT_ALLOW_PROTOCOL").output().unwrap();
 }
 

@@ -13,7 +13,6 @@ async fn what_is_no_repository_is_told_apart() {
     let place = Place::new();
     let git = place.git().await;
     let repo = place.create_repo("r");
-    std::fs::create_dir(place.path("plain")).unwrap();
     repo.run(["clone", "--quiet", "--bare", ".", "../bare"]);
     place.create_empty_repo("unborn");
 
@@ -22,7 +21,8 @@ async fn what_is_no_repository_is_told_apart() {
         ("nothing", open("nothing").await),
         ("a file", open("r/a.txt").await),
         ("below a file", open("r/a.txt/x").await),
-        ("plain", open("plain").await),
+        // The root folder is in no repository, even if the folder for temporary files is in one.
+        ("plain", open("/").await),
         ("bare", open("bare").await),
         ("git folder", open("r/.git").await),
         ("unborn", open("unborn").await),

@@ -103,8 +103,8 @@ pub(crate) struct Repo {
 }
 
 impl Repo {
-    /// Runs git in the repository and returns the output.
-    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
+    /// Returns a git command in the repository, which sees no variables and settings of this machine.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("GIT_CONFIG_NOSYSTEM", "1");
@@ -113,6 +113,12 @@ impl Repo {
             command.env(format!("GIT_{who}_NAME"), "T").env(format!("GIT_{who}_EMAIL"), "t@example.com");
             command.env(format!("GIT_{who}_DATE"), "1700000000 +0000");
         }
+        command
+    }
+
+    /// Runs git in the repository and returns the output.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
+        let mut command = self.command(arguments);
         let done = command.output().unwrap();
         assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()

@@ -142,9 +142,10 @@ mod tests {
         [name.to_owned()].into_iter().chain(below).collect()
     }
 
-    /// Returns the help page of a command.
+    /// Returns the help page of a command, for a terminal of 100 columns. Without a width, the environment
+    /// variable `COLUMNS` would determine where lines are wrapped.
     fn page(name: &str) -> String {
-        let mut all = build_program();
+        let mut all = build_program().term_width(100);
         all.build();
         let words: Vec<String> = name.split_whitespace().skip(1).map(str::to_owned).collect();
         find_command(&all, &words).unwrap().clone().render_long_help().to_string()

@@ -1,7 +1,5 @@
 //! Tests of `truing init`.
 
-use std::process::Command;
-
 use serde_json::json;
 
 use crate::support::home::Home;
@@ -39,7 +37,7 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     assert_eq!(line(&written), "# forge.github.repositories = []");
 
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        let done = truing_fakes::repo::git_command(home.path()).args(arguments).status().unwrap();
         assert!(done.success());
     };
     git(&["init", "--quiet"]);
@@ -61,7 +59,7 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
 fn init_in_a_clone_of_an_unsupported_forge_says_what_works_there() {
     let home = Home::empty();
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        let done = truing_fakes::repo::git_command(home.path()).args(arguments).status().unwrap();
         assert!(done.success());
     };
     git(&["init", "--quiet"]);
@@ -91,7 +89,7 @@ fn init_in_a_clone_of_an_unsupported_forge_says_what_works_there() {
 fn init_does_not_guess_the_kind_of_an_unknown_host() {
     let home = Home::empty();
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        let done = truing_fakes::repo::git_command(home.path()).args(arguments).status().unwrap();
         assert!(done.success());
     };
     git(&["init", "--quiet"]);
@@ -137,7 +135,7 @@ fn init_does_not_guess_the_kind_of_an_unknown_host() {
 fn init_configures_the_forge_of_the_clones_origin() {
     let home = Home::empty().with_variable("GH_HOST", "github.example.org");
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        let done = truing_fakes::repo::git_command(home.path()).args(arguments).status().unwrap();
         assert!(done.success());
     };
     git(&["init", "--quiet"]);
@@ -190,7 +188,7 @@ fn init_configures_the_forge_of_the_clones_origin() {
 fn init_warns_if_it_cannot_name_the_repository_of_the_clone() {
     let home = Home::empty();
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        let done = truing_fakes::repo::git_command(home.path()).args(arguments).status().unwrap();
         assert!(done.success());
     };
     let write = |file: &str| {

@@ -78,8 +78,8 @@ fn bash_completes_refs_packs_rules_and_jobs() {
     let folder = tempfile::tempdir().unwrap();
     let git = |arguments: &[&str]| {
         let own = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
-        let mut command = Command::new("git");
-        let done = command.args(own).args(arguments).current_dir(folder.path()).output().unwrap();
+        let mut command = truing_fakes::repo::git_command(folder.path());
+        let done = command.args(own).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     };
     git(&["init", "--quiet", "--initial-branch=main"]);

@@ -35,6 +35,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct PackageIndex {
     registry: PackageRegistry,
     client: Client,
+    /// The client for hosts on this machine. It does not use the environment's proxy.
+    direct_client: Client,
     base: Url,
     login: Option<IndexLogin>,
 }
@@ -70,12 +72,15 @@ impl PackageIndex {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")));
-        let client = client.build().map_err(|_| wrong())?;
-        Ok(Self { registry, client, base, login })
+        let builder = || {
+            Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(READ_TIMEOUT)
+                .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")))
+        };
+        let client = builder().build().map_err(|_| wrong())?;
+        let direct_client = builder().no_proxy().build().map_err(|_| wrong())?;
+        Ok(Self { registry, client, direct_client, base, login })
     }
 
     /// Adds a token, if there is one and the address contains no login.
@@ -112,7 +117,7 @@ impl PackageIndex {
     ) -> Result<IndexResponse, IndexError> {
         let url = self.base.join(path).map_err(|_| IndexError::InvalidPackageName(package.to_owned()))?;
         let index = url.to_string();
-        let request = self.add_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
+        let request = self.add_login(self.client_for(&url).get(url.clone()), &url).header(ACCEPT, accept);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             url: index.clone(),
             reason: innermost_cause(&error),
@@ -149,7 +154,7 @@ impl PackageIndex {
     /// # Errors
     /// [`IndexError`] if the index does not send the archive.
     pub(crate) async fn open_archive(&self, archive: &ReleaseArchive) -> Result<Response, IndexError> {
-        let request = self.add_login(self.client.get(archive.url.clone()), &archive.url);
+        let request = self.add_login(self.client_for(&archive.url).get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();
         let answer = request.send().await;
         let answer = answer.map_err(|error| IndexError::Unreachable {
@@ -160,6 +165,12 @@ impl PackageIndex {
             StatusCode::OK => Ok(answer),
             status => Err(IndexError::ErrorStatus { url: index, status }),
         }
+    }
+
+    /// Returns the client for this address. The environment's proxy is for traffic to other machines, so a
+    /// host on this machine is called without the proxy.
+    fn client_for(&self, url: &Url) -> &Client {
+        if url.host_str().is_some_and(is_loopback) { &self.direct_client } else { &self.client }
     }
 
     /// Adds the login to a request if the URL has the same origin as the index. A request to any other origin

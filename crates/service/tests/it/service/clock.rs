@@ -1,8 +1,6 @@
 //! Tests that set the clock back or forward while slots wait or run. Finally, each pull request has exactly
 //! one review.
 
-use std::time::Duration;
-
 use truing_core::id::TimeSpan;
 use truing_core::port::{Clock as _, SlotStore as _};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
@@ -69,14 +67,16 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
 async fn a_run_that_loses_its_lease_to_a_clock_set_forward_posts_nothing_twice() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldResponse));
     let opened = site.open("change").await;
     site.deliver().await;
-    until("the review is being posted", async || {
-        site.forge.call_counts().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
-    })
-    .await;
+    site.forge.wait_for_held_request().await;
     site.clock.skip(TimeSpan(24 * HOUR.0));
+    // The forge responds after the run has lost its lease.
+    let key = site.key(opened.number).await;
+    let leases = async || service.history(&key).await.iter().filter(|line| line.contains("leased")).count();
+    until("its slot is leased again", async || leases().await > 1).await;
+    site.forge.release_held_requests();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);

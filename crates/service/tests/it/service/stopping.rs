@@ -21,16 +21,13 @@ use crate::service::ports::{FaultyForges, FaultyStore, ForgeManner, Script, Stil
 use crate::service::site::{Opened, Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
-/// Starts a service and waits until it sends the review to the forge, which delays the response.
+/// Starts a service and waits until it sends the review to the forge, which holds the response back.
 async fn in_the_middle(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldResponse));
     let opened = site.open("change").await;
     site.deliver().await;
-    until("the review is being posted", async || {
-        site.forge.call_counts().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
-    })
-    .await;
+    site.forge.wait_for_held_request().await;
     assert!(service.is_leased(&site.key(opened.number).await).await);
     (service, opened)
 }
@@ -50,7 +47,8 @@ async fn a_service_that_is_stopped_finishes_what_it_has_begun() {
     let (service, opened) = in_the_middle(&site).await;
     let late = site.open("late").await;
     let (url, delivery) = (service.url.clone(), site.forge.take_deliveries().remove(0));
-    service.stop().await;
+    // The service is told to stop first, and the forge responds afterwards.
+    tokio::join!(biased; service.stop(), async { site.forge.release_held_requests() });
     assert_eq!(site.picture(&opened).await.comments.len(), FOUND, "the review was not cut off");
     assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).await.is_err(), "nobody listens");
 

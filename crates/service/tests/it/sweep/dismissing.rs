@@ -1,8 +1,6 @@
 //! Tests of `/dismiss`, as a reply to a finding's comment or with the finding's id. The dismissal lasts until
 //! the code of the finding changes.
 
-use std::time::Duration;
-
 use truing_core::dismissal::short_id;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, TimeSpan};
@@ -173,14 +171,18 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
     let site = Site::new().await;
     let (service, mut opened) = reviewed_for_ada(&site).await;
     let first = on(&site, &opened, PATH, 3).await.id;
-    let slow = ForgeFaultKind::Delay(Duration::from_secs(1));
-    site.forge.add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
+    let held = ForgeFaultKind::HeldResponse;
+    site.forge.add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", held));
     site.push_second(&mut opened).await;
     site.deliver().await;
     let key = site.key(opened.number).await;
+    site.forge.wait_for_held_request().await;
     service.state(&key, "leased (review)").await;
     let id = site.repo.reply(opened.number, "ada", first, "/dismiss in between").await.unwrap();
-    settle(&site, &service).await;
+    site.deliver().await;
+    site.forge.release_held_requests();
+    all_served(&service).await;
+    service.rest(&site.clock).await;
     assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "in between (ada)"));
     assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW - 1));
     site.repo.edit_comment(opened.number, id, "/dismiss for another reason").await.unwrap();

@@ -118,9 +118,8 @@ impl Site {
 
     /// Runs git on the repository at the forge and returns the output.
     pub(crate) async fn git(&self, arguments: &[&str]) -> String {
-        let mut git = std::process::Command::new("git");
-        git.arg("--git-dir").arg(self.repo.dir().await.unwrap()).args(arguments);
-        let output = git.output().unwrap();
+        let mut git = truing_fakes::repo::git_command(&self.repo.dir().await.unwrap());
+        let output = git.args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }

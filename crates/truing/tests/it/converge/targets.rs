@@ -1,7 +1,6 @@
 //! Tests of commands without a target, or with only a number as the target.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
@@ -16,11 +15,8 @@ fn create_clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
     let folder = site.home.path().join(branch);
     std::fs::create_dir(&folder).unwrap();
     let git = |arguments: &[&str]| {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"])
-            .args(arguments)
-            .current_dir(&folder);
-        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        let mut git = truing_fakes::repo::git_command(&folder);
+        git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"]).args(arguments);
         assert!(git.output().unwrap().status.success(), "{arguments:?}");
     };
     git(&["init", "--quiet", "--initial-branch=main"]);

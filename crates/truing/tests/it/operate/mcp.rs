@@ -176,7 +176,7 @@ async fn the_repository_of_the_folder_is_meant_where_none_is_named() {
     let site = Site::new().await;
     site.open("one").await;
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(site.home.path()).output().unwrap();
+        let done = truing_fakes::repo::git_command(site.home.path()).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     };
     git(&["init", "--quiet", "--initial-branch", "one"]);

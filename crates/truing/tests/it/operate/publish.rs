@@ -160,6 +160,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldResponse));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    site.forge.wait_for_held_request().await;
     site.wait_until(number, "at work", |view| view.conversation_comments().count() == 1).await;
     let server = site.serve();
     assert_eq!(http_get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");

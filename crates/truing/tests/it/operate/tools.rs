@@ -1,8 +1,6 @@
 //! Tests of the six MCP tools with Bitbucket Cloud and Data Center. Their names and results are the ones that
 //! existing agents expect.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use truing_fakes::forge::{FakeDiffSide, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull};
 use truing_fakes::repo::CommitBuilder;
@@ -53,7 +51,7 @@ impl Site {
     }
 
     fn git(&self, arguments: &[&str]) {
-        let done = Command::new("git").args(arguments).current_dir(self.home.path()).output().unwrap();
+        let done = truing_fakes::repo::git_command(self.home.path()).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     }
 

@@ -191,12 +191,11 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     // For `git diff`, the fake git never exits and keeps the named pipe open for writing.
     let (bin, pipe) = (place.home().join("bin"), place.home().join("pipe"));
     std::fs::create_dir(&bin).unwrap();
-    let real = String::from_utf8(Command::new("which").arg("git").output().unwrap().stdout).unwrap();
     let script = format!(
         "#!/bin/sh\nif [ \"$1\" = diff ]; then exec 3>'{}'; echo up >&3; tail -f /dev/null; fi\nexec \
          {} \"$@\"\n",
         pipe.display(),
-        real.trim()
+        truing_fakes::repo::git_program().display()
     );
     std::fs::write(bin.join("git"), script).unwrap();
     std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();

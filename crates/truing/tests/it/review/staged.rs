@@ -104,9 +104,8 @@ fn files_in_conflict_are_told_and_the_rest_is_reviewed() {
     place.git(["checkout", "--quiet", "main"]);
     place.write("a.py", "import sys\n");
     place.commit("theirs");
-    let merged = Command::new("git")
+    let merged = truing_fakes::repo::git_command(&place.repo())
         .args(["-c", "user.name=s", "-c", "user.email=s@example.org", "merge", "--quiet", "feature"])
-        .current_dir(place.repo())
         .output()
         .unwrap();
     assert!(!merged.status.success());

@@ -279,12 +279,12 @@ impl Job {
             return;
         }
         let work = self.machine.join("work");
-        let mut git = Command::new("git");
+        let mut git = truing_fakes::repo::git_command(&self.machine);
         git.args(["clone", "--quiet"]).arg(&self.git_dir).arg(&work);
         assert!(git.status().unwrap().success());
         if let Some(commit) = commit {
-            let mut git = Command::new("git");
-            git.arg("-C").arg(&work).args(["checkout", "--quiet", "--detach", &commit]);
+            let mut git = truing_fakes::repo::git_command(&work);
+            git.args(["checkout", "--quiet", "--detach", &commit]);
             assert!(git.status().unwrap().success());
         }
     }

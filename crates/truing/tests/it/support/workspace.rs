@@ -45,9 +45,8 @@ impl CheckedRepository {
     }
 
     pub(crate) fn git(&self, arguments: &[&str]) {
-        let mut git = Command::new("git");
+        let mut git = truing_fakes::repo::git_command(&self.path("repository"));
         git.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
-        git.current_dir(self.path("repository")).env("HOME", self.0.path());
         assert!(git.status().unwrap().success());
     }
 

@@ -1,7 +1,7 @@
 //! Tests of `truing sync init` and `truing sync decide` in a project without configuration. Both commands
 //! find the package in the project's own files.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ fn init_config_lines(site: &Registry, arguments: &[&str]) -> String {
 fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     let site = demo_registries(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(site.path()).status().unwrap();
+        let done = truing_fakes::repo::git_command(site.path()).args(arguments).status().unwrap();
         assert!(done.success());
     };
     git(&["init", "--quiet"]);

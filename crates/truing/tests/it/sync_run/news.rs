@@ -1,7 +1,5 @@
 //! Tests of changes to the project's own version and changelog, also together with changes by users.
 
-use std::process::Command;
-
 use serde_json::json;
 use truing_fakes::model::ScriptedAnswer;
 use truing_fakes::repo::CommitBuilder;
@@ -22,7 +20,7 @@ async fn push_changelog(site: &Site, changes: &str) {
 
 async fn tag_release(site: &Site, name: &str) {
     let dir = site.repo.dir().await.unwrap();
-    let done = Command::new("git").arg("-C").arg(dir).args(["tag", name, "main"]).status().unwrap();
+    let done = truing_fakes::repo::git_command(&dir).args(["tag", name, "main"]).status().unwrap();
     assert!(done.success());
 }
 

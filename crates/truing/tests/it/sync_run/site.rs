@@ -220,7 +220,7 @@ impl Site {
     /// Returns the content of a file on a branch.
     pub(crate) async fn file(&self, branch: &str, path: &str) -> String {
         let dir = self.repo.dir().await.unwrap();
-        let git = Command::new("git").arg("-C").arg(dir).args(["show", &format!("{branch}:{path}")]).output();
+        let git = truing_fakes::repo::git_command(&dir).args(["show", &format!("{branch}:{path}")]).output();
         String::from_utf8(git.unwrap().stdout).unwrap()
     }
 
@@ -228,8 +228,8 @@ impl Site {
     pub(crate) async fn commits_ahead(&self, branch: &str) -> String {
         let dir = self.repo.dir().await.unwrap();
         let range = format!("main..{branch}");
-        let git =
-            Command::new("git").arg("-C").arg(dir).args(["rev-list", "--count", &range]).output().unwrap();
+        let mut git = truing_fakes::repo::git_command(&dir);
+        let git = git.args(["rev-list", "--count", &range]).output().unwrap();
         String::from_utf8(git.stdout).unwrap().trim().to_owned()
     }
 
