@@ -5,8 +5,7 @@ use std::fmt;
 use ast_grep_config::{GlobalRules, RuleConfig, SerializableRuleConfig};
 use ast_grep_language::SupportLang;
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::SourceLanguage;
 
@@ -62,9 +61,11 @@ impl SyntaxCheck {
                 .map_err(|error| rule_error(text, &error, language))
         };
         let compiled = languages.iter().map(compile).collect::<Result<_, _>>()?;
-        let pattern = from_yaml::<RuleFile>(text)?.rule.pattern;
-        let word =
-            pattern.as_ref().and_then(PatternText::required_word).map(|word| Finder::new(word).into_owned());
+        // The rule's own pattern: every match of the rule matches it, whatever else the rule requires. A pattern that
+        // is an object may have options that relax the matching.
+        let pattern = serde_json::to_value(&written.rule.pattern).ok();
+        let word = pattern.as_ref().and_then(serde_json::Value::as_str).and_then(required_word);
+        let word = word.map(|word| Finder::new(word).into_owned());
         Ok(Self { has_ellipsis: text.contains("$$$"), required_word: word, compiled_rules: compiled })
     }
 
@@ -90,41 +91,15 @@ impl SyntaxCheck {
     }
 }
 
-/// Part of a rule's YAML file that determines the required word.
-#[derive(Deserialize)]
-struct RuleFile {
-    rule: RootRulePattern,
-}
-
-/// The rule's own pattern, without patterns nested in other operators. Every match of the rule matches this
-/// pattern.
-#[derive(Deserialize)]
-struct RootRulePattern {
-    #[serde(default)]
-    pattern: Option<PatternText>,
-}
-
-/// Pattern of a rule: either code, or an object whose options may relax the matching.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum PatternText {
-    Code(String),
-    Other(IgnoredAny),
-}
-
-impl PatternText {
-    /// Returns the longest name in the pattern that is not a metavariable. Every match contains this name.
-    /// Returns `None` for a pattern with quotes, slashes or `#`, because a match may contain other quotes or
-    /// comments.
-    fn required_word(&self) -> Option<&str> {
-        let Self::Code(code) = self else { return None };
-        if code.contains(['"', '\'', '`', '#', '/', '\\']) {
-            return None;
-        }
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
-        let names = code.split(|c| !is_name(c)).filter(|name| !name.contains('$'));
-        names.filter(|name| name.len() >= MIN_WORD_BYTES).max_by_key(|name| name.len())
+/// Returns the longest name in a pattern that is not a metavariable. Every match contains this name. Returns
+/// `None` for a pattern with quotes, slashes or `#`, because a match may contain other quotes or comments.
+fn required_word(code: &str) -> Option<&str> {
+    if code.contains(['"', '\'', '`', '#', '/', '\\']) {
+        return None;
     }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+    let names = code.split(|c| !is_name(c)).filter(|name| !name.contains('$'));
+    names.filter(|name| name.len() >= MIN_WORD_BYTES).max_by_key(|name| name.len())
 }
 
 /// Parses YAML as ast-grep does.

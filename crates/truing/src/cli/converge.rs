@@ -13,6 +13,7 @@ mod watch_command;
 
 use truing_config::Config;
 use truing_config::converge::BugteamVariables;
+#[cfg(feature = "demo")]
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExitCode, ConvergeExitKind};
 

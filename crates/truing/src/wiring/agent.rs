@@ -14,8 +14,8 @@ use truing_config::problem::{ConfigError, ValueOrigin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, ReviewConfig, ReviewModelRuntime, SkillsDir, layer};
 use truing_core::port::WriteGate;
-use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
+use truing_core::secret::SecretString;
 use truing_core::switch::RepositoryRef;
 use truing_git::search_path::PROGRAM_NOT_FOUND_MESSAGE;
 use truing_loops::agent::{ContextSources, GatedModelAgent, ModelAgent};

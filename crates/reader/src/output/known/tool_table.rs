@@ -35,5 +35,8 @@ pub fn parse_tools(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
     struct KnownToolTable {
         tool: Vec<KnownTool>,
     }
-    toml::from_str::<KnownToolTable>(text).map(|table| table.tool)
+    let table = toml::from_str::<serde_json::Value>(text)?;
+    truing_core::json::from_value::<KnownToolTable>(&table)
+        .map(|table| table.tool)
+        .map_err(serde::de::Error::custom)
 }
