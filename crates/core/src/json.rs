@@ -4,7 +4,8 @@
 //! generated in every crate for every type. This module parses the text in one place. It makes structs only from
 //! objects, so the compiler generates only one of the two functions that serde derives for each struct.
 //!
-//! Text that is large or read often is deserialized by [`serde_json::from_str`], which keeps no value in memory.
+//! Text that is large, is read often, or comes from a confined process is deserialized by [`serde_json::from_str`]: a
+//! [`Value`] can take ten times as much memory as its text.
 
 use std::fmt;
 

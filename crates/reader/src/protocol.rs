@@ -259,7 +259,7 @@ pub fn decode_line<T: DeserializeOwned>(
     max_bytes: usize,
 ) -> Result<T, ProtocolError> {
     check_length(message_kind, line.len(), max_bytes)?;
-    truing_core::json::from_slice(line).map_err(|source| ProtocolError::Malformed { message_kind, source })
+    serde_json::from_slice(line).map_err(|source| ProtocolError::Malformed { message_kind, source })
 }
 
 fn check_length(message_kind: &'static str, bytes: usize, max_bytes: usize) -> Result<(), ProtocolError> {
