@@ -4,8 +4,9 @@
 //! generated in every crate for every type. This module parses the text in one place. It makes structs only from
 //! objects, so the compiler generates only one of the two functions that serde derives for each struct.
 //!
-//! Text that is large, is read often, or comes from a confined process is deserialized by [`serde_json::from_str`]: a
-//! [`Value`] can take ten times as much memory as its text.
+//! Text that is large, is read often, or is written by others is deserialized by [`serde_json::from_str`]. A [`Value`]
+//! can take ten times as much memory as its text. It cannot be made from a text with a lone surrogate, not even if nobody
+//! reads the field with it, and programs write lone surrogates for the bytes of names that are not UTF-8.
 
 use std::fmt;
 

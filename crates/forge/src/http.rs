@@ -536,7 +536,7 @@ impl ForgeResponse {
 
     /// Parses the JSON of the response.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
-        let problem = match truing_core::json::from_slice(&self.body) {
+        let problem = match serde_json::from_slice(&self.body) {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
@@ -560,7 +560,7 @@ impl ForgeResponse {
     /// Parses JSON that contains a secret. Unlike the errors of [`ForgeResponse::json`], an error contains no
     /// part of the response.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
-        truing_core::json::from_slice(&self.body)
+        serde_json::from_slice(&self.body)
             .map_err(|_| unavailable_error(&self.purpose, "the answer's JSON is cut off, or not as expected"))
     }
 
