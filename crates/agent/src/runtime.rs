@@ -29,10 +29,10 @@ impl AgentRuntime {
         }
     }
 
-    /// Runs a model until it submits its report or reaches a limit. `check_report` receives the whole report. If
-    /// `check_report` returns an error message, the model gets the message and one chance to correct the report.
-    /// The next report is accepted without a check, so the caller must check the final report. Secrets and paths
-    /// of this machine are removed from the model's input ([`crate::outgoing_text`]).
+    /// Runs a model until it submits its report or reaches a limit. `check_report` receives the whole report.
+    /// If `check_report` returns an error message, the model gets the message and one chance to correct the
+    /// report. The next report is accepted without a check, so the caller must check the final report.
+    /// Secrets and paths of this machine are removed from the model's input ([`crate::outgoing_text`]).
     pub async fn run_with_report_check<F: ReportSchema>(
         &self,
         model: &dyn LanguageModel,

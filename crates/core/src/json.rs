@@ -1,12 +1,14 @@
 //! Deserializes JSON by way of [`serde_json::Value`].
 //!
-//! A deserializer that reads text is generic over the text's source, accepts an array as a struct, and has its code
-//! generated in every crate for every type. This module parses the text in one place. It makes structs only from
-//! objects, so the compiler generates only one of the two functions that serde derives for each struct.
+//! A deserializer that reads text is generic over the text's source, accepts an array as a struct, and has
+//! its code generated in every crate for every type. This module parses the text in one place. It makes
+//! structs only from objects, so the compiler generates only one of the two functions that serde derives for
+//! each struct.
 //!
-//! Text that is large, is read often, or is written by others is deserialized by [`serde_json::from_str`]. A [`Value`]
-//! can take ten times as much memory as its text. It cannot be made from a text with a lone surrogate, not even if nobody
-//! reads the field with it, and programs write lone surrogates for the bytes of names that are not UTF-8.
+//! Text that is large, is read often, or is written by others is deserialized by [`serde_json::from_str`]. A
+//! [`Value`] can take ten times as much memory as its text. It cannot be made from a text with a lone
+//! surrogate, even if the field is ignored, and programs write lone surrogates for the bytes of
+//! names that are not UTF-8.
 
 use std::fmt;
 
@@ -26,7 +28,8 @@ use serde_json::{Error, Value};
 /// ```
 ///
 /// # Errors
-/// The text is not JSON, or the value has another form than `T`. In the second case, the error has no position.
+/// The text is not JSON, or the value has another form than `T`. In the second case, the error has no
+/// position.
 pub fn from_str<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Error> {
     from_value(&parse(text.as_bytes())?)
 }
@@ -129,14 +132,14 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Value::Array(values) = self.0 else { return Err(kind_error(self.0, &visitor)) };
-        let mut elements = Elements(values.iter());
+        let mut elements = ArrayElements(values.iter());
         let result = visitor.visit_seq(&mut elements)?;
         elements.check_end(values.len()).map(|()| result)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Value::Object(fields) = self.0 else { return Err(kind_error(self.0, &visitor)) };
-        visitor.visit_map(Fields { fields: fields.iter(), value: None })
+        visitor.visit_map(ObjectFields { fields: fields.iter(), value: None })
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -187,7 +190,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(Variant::parse(self.0)?)
+        visitor.visit_enum(EnumVariant::parse(self.0)?)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -201,26 +204,26 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
 }
 
 /// The elements of an array that have not been read yet.
-struct Elements<'de>(std::slice::Iter<'de, Value>);
+struct ArrayElements<'de>(std::slice::Iter<'de, Value>);
 
-impl Elements<'_> {
+impl ArrayElements<'_> {
     /// Returns an error if not all elements were read.
     fn check_end(&self, length: usize) -> Result<(), Error> {
         let read = length - self.0.len();
-        if read == length { Ok(()) } else { Err(Error::invalid_length(length, &Count(read))) }
+        if read == length { Ok(()) } else { Err(Error::invalid_length(length, &ElementCount(read))) }
     }
 }
 
 /// A number of elements, as an expectation.
-struct Count(usize);
+struct ElementCount(usize);
 
-impl Expected for Count {
+impl Expected for ElementCount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "an array of {} elements", self.0)
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Elements<'de> {
+impl<'de> SeqAccess<'de> for &mut ArrayElements<'de> {
     type Error = Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
@@ -233,13 +236,13 @@ impl<'de> SeqAccess<'de> for &mut Elements<'de> {
 }
 
 /// The fields of an object that have not been read yet.
-struct Fields<'de> {
+struct ObjectFields<'de> {
     fields: serde_json::map::Iter<'de>,
     /// The value of the key that was read last.
     value: Option<&'de Value>,
 }
 
-impl<'de> MapAccess<'de> for Fields<'de> {
+impl<'de> MapAccess<'de> for ObjectFields<'de> {
     type Error = Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
@@ -312,12 +315,12 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
 }
 
 /// A variant of an enum: its name, or an object whose only field is its name and content.
-struct Variant<'de> {
+struct EnumVariant<'de> {
     name: &'de str,
     content: Option<&'de Value>,
 }
 
-impl<'de> Variant<'de> {
+impl<'de> EnumVariant<'de> {
     fn parse(value: &'de Value) -> Result<Self, Error> {
         match value {
             Value::String(name) => return Ok(Self { name, content: None }),
@@ -337,7 +340,7 @@ impl<'de> Variant<'de> {
     }
 }
 
-impl<'de> EnumAccess<'de> for Variant<'de> {
+impl<'de> EnumAccess<'de> for EnumVariant<'de> {
     type Error = Error;
     type Variant = Self;
 
@@ -347,7 +350,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Variant<'de> {
+impl<'de> VariantAccess<'de> for EnumVariant<'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {

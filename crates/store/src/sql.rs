@@ -17,7 +17,7 @@ pub(crate) type TransactionWork =
 /// The result of [`TransactionWork`].
 pub(crate) type TransactionResult = Box<dyn std::any::Any + Send>;
 
-/// Runs `work` by means of `run`, which does not know the type of the result.
+/// Runs `work` through `run`, and restores the type of the result that `run` does not have.
 pub(crate) async fn run_erased<T, F, R>(
     run: impl FnOnce(TransactionWork) -> R,
     work: F,

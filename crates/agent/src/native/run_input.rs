@@ -40,8 +40,8 @@ pub trait ReportSchema: Default + Send {
     fn acceptance_message(&self) -> String;
 }
 
-/// The report of a run in progress, independent of its type. The compiler therefore generates the code of a run
-/// once, not once for each type of report.
+/// The report of a run in progress, independent of its type. The compiler therefore generates the code of a
+/// run once, not once for each type of report.
 pub(crate) trait CollectedReport: Send {
     /// Returns the definition of the report tool.
     fn tool(&self) -> ToolDefinition;
@@ -64,7 +64,8 @@ pub(crate) trait CollectedReport: Send {
     /// A description of the error, for the model.
     fn acceptance_message(&self, input: &Value) -> Result<String, String>;
 
-    /// Checks the report. Discards a rejected report, unless [`ReportSchema::KEEPS_REJECTED_REPORTS`] is true.
+    /// Checks the report. Discards a rejected report, unless [`ReportSchema::KEEPS_REJECTED_REPORTS`] is
+    /// true.
     ///
     /// # Errors
     /// [`RejectedReport`]
@@ -74,11 +75,11 @@ pub(crate) trait CollectedReport: Send {
 /// The messages of a [`ReportSchema`].
 #[derive(Clone, Copy)]
 pub(crate) struct ReportMessages {
-    /// [`ReportSchema::RETRY_MESSAGE`]
+    /// The message to a model that did not report.
     pub(crate) retry: &'static str,
-    /// [`ReportSchema::CUT_OFF_MESSAGE`]
+    /// The message to a model whose response was cut off.
     pub(crate) cut_off: &'static str,
-    /// [`ReportSchema::LAST_TURN_MESSAGE`]
+    /// The message to a model before its last turn.
     pub(crate) last_turn: &'static str,
 }
 

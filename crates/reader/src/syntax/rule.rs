@@ -61,8 +61,8 @@ impl SyntaxCheck {
                 .map_err(|error| rule_error(text, &error, language))
         };
         let compiled = languages.iter().map(compile).collect::<Result<_, _>>()?;
-        // The rule's own pattern: every match of the rule matches it, whatever else the rule requires. A pattern that
-        // is an object may have options that relax the matching.
+        // The rule's own pattern: every match of the rule matches it. A
+        // pattern that is an object may have options that relax the matching.
         let pattern = serde_json::to_value(&written.rule.pattern).ok();
         let word = pattern.as_ref().and_then(serde_json::Value::as_str).and_then(required_word);
         let word = word.map(|word| Finder::new(word).into_owned());

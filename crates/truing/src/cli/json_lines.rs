@@ -52,8 +52,8 @@ impl JsonLinesReader {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                let question = serde_json::from_slice(&line)
-                    .map_err(|error| self.invalid_json_error(number, &error))?;
+                let question =
+                    serde_json::from_slice(&line).map_err(|error| self.invalid_json_error(number, &error))?;
                 check(&question).map_err(|reason| self.line_error(number, reason))?;
                 return Ok(Some(question));
             }
